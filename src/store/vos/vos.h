@@ -65,6 +65,18 @@ struct vos_oid {
 	uint32_t pad;
 };
 
+/*
+ * Identity of a client's operation, so that a repeated request (reply lost, engine restarted) is answered, not executed
+ * again. Recorded in the same transaction as the change it names: a second update_end/punch with the same (client, seq)
+ * returns -DER_ALREADY and changes nothing. Records below low_seq of the same client are forgotten; records of clients
+ * that were silent for long are dropped by aggregation.
+ */
+struct vos_opid {
+	uint64_t client[2]; /* incarnation, random */
+	uint64_t seq;	    /* > 0 */
+	uint64_t low_seq;   /* lowest sequence the client has not been answered for */
+};
+
 /* Names one dkey and what to do with akeys below it. Everything pointed to stays the caller's and must live until
  * the matching _end. iods: iod_type SINGLE or ARRAY, iod_size, iod_nr, iod_recxs as in daos_obj.h. */
 struct vos_io {
@@ -74,6 +86,7 @@ struct vos_io {
 	const daos_key_t *dkey;
 	const daos_iod_t *iods;
 	uint32_t iod_nr;
+	const struct vos_opid *opid; /* updates: NULL = not recorded */
 };
 
 /*
@@ -105,7 +118,8 @@ void vos_fetch_end(struct vos_fetch *f);
 
 /* Punch an object shard (dkey NULL), a dkey (akey_nr 0) or akeys. cond_flags: DAOS_COND_PUNCH. Later updates revive. */
 int co_fn vos_punch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint64_t cond_flags,
-		    const daos_key_t *dkey, const daos_key_t *akeys, uint32_t akey_nr);
+		    const daos_key_t *dkey, const daos_key_t *akeys, uint32_t akey_nr,
+		    const struct vos_opid *opid);
 
 /* --- listing ------------------------------------------------------------------------------------------------------- */
 enum vos_list_kind {
