@@ -1,0 +1,147 @@
+/*
+ * Object I/O messages: one compact little-endian codec, bounds-checked, fuzzed. No struct is ever cast from a buffer.
+ *
+ * Every request starts with struct obj_head. An engine remembers capabilities it has verified by their id; a request names
+ * the id only, and carries the whole capability after the engine answered -DER_NO_HDL ("not known here").
+ *
+ * Data: up to OBJ_INLINE_MAX bytes travel in the body, in the order of iods and records; above that the client names a
+ * bulk (net/rpc) whose bytes are the same concatenation, and the engine pulls (update) or pushes (fetch).
+ *
+ * Decoded keys and pointers refer to the message; arrays come from the decoder's scratch (struct obj_scratch), valid until
+ * obj_scratch_fini().
+ */
+#ifndef PROTO_OBJ_PROTO_H
+#define PROTO_OBJ_PROTO_H
+
+#include <stdint.h>
+#include <stddef.h>
+#include <stdbool.h>
+#include <daos_types.h>
+#include <daos_obj.h>
+
+#include "base/codec.h"
+
+enum {
+	OBJ_INLINE_MAX = 32 * 1024,  /* data bytes in a body */
+	OBJ_IOD_MAX = 1024,	     /* iods of one request; the client splits larger calls where it may */
+	OBJ_RECX_MAX = 16384,	     /* extents of one request */
+	OBJ_KEY_MAX = 16 * 1024,     /* bytes of one dkey or akey */
+	OBJ_CAP_ID_BYTES = 16,
+	OBJ_ANCHOR_BYTES = 96,	     /* struct vos_anchor as opaque bytes */
+};
+
+struct obj_head {
+	uint8_t cap_id[OBJ_CAP_ID_BYTES];
+	const uint8_t *cap; /* whole capability (proto/capability.h), NULL if only the id is sent */
+	uint32_t cap_len;
+	daos_obj_id_t oid;
+	uint32_t shard;
+	uint64_t epoch;	    /* fetch, list, query: read at, UINT64_MAX latest; updates: 0 (the engine chooses) */
+	uint64_t flags;	    /* DAOS_COND_* */
+	uint64_t client[2]; /* operation identity, 0 when not recorded */
+	uint64_t seq;
+	uint64_t low_seq;
+};
+
+enum obj_rw_flags {
+	OBJ_RW_BULK = 1,      /* data is in the bulk, not inline */
+	OBJ_RW_SIZE_ONLY = 2, /* fetch: sizes, no data */
+	OBJ_RW_RECX = 4,      /* fetch: report existing extents (daos_iom_t) */
+};
+struct obj_rw { /* OPC_OBJ_UPDATE, OPC_OBJ_FETCH request */
+	struct obj_head head;
+	uint32_t rw_flags;
+	daos_key_t dkey;
+	uint32_t iod_nr;
+	daos_iod_t *iods;      /* iod_name, type, size, nr, recxs, flags */
+	uint64_t *data_sizes;  /* fetch: room the client has per iod (records beyond are -DER_REC2BIG for singles) */
+	const uint8_t *inl;    /* update: inline data */
+	uint32_t inl_len;
+	const uint8_t *bulk;   /* rpc_bulk_desc bytes */
+	uint32_t bulk_len;
+};
+struct obj_rw_rep { /* update: epoch only (iod_nr 0) */
+	uint64_t epoch; /* the version written; fetch: epoch read at */
+	uint32_t iod_nr;
+	uint64_t *sizes;      /* fetch: record size per iod, 0 = nothing there */
+	/* fetch: what each iod's data consists of, in order: pieces of data and holes. Inline or pushed data contains only the
+	 * data pieces when inline, and lands at its place in the bulk (holes untouched). */
+	uint32_t *piece_nr;   /* per iod */
+	uint64_t *piece_len;  /* all iods: bytes; top bit (OBJ_PIECE_HOLE) marks a hole */
+	uint32_t *recx_nr;    /* per iod, when OBJ_RW_RECX */
+	daos_recx_t *recxs;
+	const uint8_t *inl;
+	uint32_t inl_len;
+};
+#define OBJ_PIECE_HOLE (1ull << 63)
+
+struct obj_punch { /* OPC_OBJ_PUNCH: object (no dkey), one dkey (no akeys), or akeys of a dkey */
+	struct obj_head head;
+	bool has_dkey;
+	daos_key_t dkey;
+	uint32_t akey_nr;
+	daos_key_t *akeys;
+};
+struct obj_list { /* OPC_OBJ_LIST */
+	struct obj_head head;
+	uint8_t kind; /* enum obj_list_kind */
+	bool descending;
+	uint32_t max_nr;    /* entries wanted */
+	uint32_t max_bytes; /* key bytes wanted (keys travel inline; bounded by RPC_INLINE_MAX) */
+	daos_key_t dkey;    /* AKEY, RECX, SINGLE */
+	daos_key_t akey;    /* RECX, SINGLE */
+	uint8_t anchor[OBJ_ANCHOR_BYTES];
+};
+enum obj_list_kind { OBJ_LIST_OBJ, OBJ_LIST_DKEY, OBJ_LIST_AKEY, OBJ_LIST_RECX, OBJ_LIST_SINGLE };
+struct obj_list_rep {
+	uint8_t anchor[OBJ_ANCHOR_BYTES];
+	bool eof;
+	uint64_t epoch;
+	uint32_t nr;
+	daos_key_t *keys;     /* DKEY, AKEY */
+	daos_recx_t *recxs;   /* RECX */
+	uint64_t *rec_sizes;  /* RECX, SINGLE */
+	uint64_t *epochs;     /* RECX, SINGLE, OBJ */
+	daos_obj_id_t *oids;  /* OBJ */
+	uint32_t *shards;     /* OBJ */
+	uint64_t key2big;     /* > 0: the next key needs this many bytes, nr is 0 */
+};
+struct obj_query { /* OPC_OBJ_QUERY_KEY */
+	struct obj_head head;
+	uint64_t query_flags; /* DAOS_GET_* */
+	uint64_t dkey;
+	daos_key_t akey;
+};
+struct obj_query_rep {
+	uint64_t dkey;
+	uint64_t akey;
+	daos_recx_t recx;
+	uint64_t max_epoch; /* newest change of the object shard */
+	bool found;
+};
+
+/* Memory for decoded arrays. Zero-initialise; fini after use. */
+struct obj_scratch {
+	void *blocks; /* chain of allocations */
+	uint8_t fixed[1024];
+	uint32_t used;
+};
+void obj_scratch_fini(struct obj_scratch *s);
+
+/* Encoders append to a growable writer; decoders return -DER_PROTO for anything malformed or beyond the limits. */
+void obj_rw_encode(struct codec_wr *w, const struct obj_rw *m);
+int obj_rw_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_rw *ret_m);
+void obj_rw_rep_encode(struct codec_wr *w, const struct obj_rw_rep *m);
+int obj_rw_rep_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_rw_rep *ret_m);
+void obj_punch_encode(struct codec_wr *w, const struct obj_punch *m);
+int obj_punch_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_punch *ret_m);
+void obj_list_encode(struct codec_wr *w, const struct obj_list *m);
+int obj_list_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_list *ret_m);
+void obj_list_rep_encode(struct codec_wr *w, uint8_t kind, const struct obj_list_rep *m);
+int obj_list_rep_decode(const uint8_t *buf, size_t len, uint8_t kind, struct obj_scratch *s, struct obj_list_rep *ret_m);
+void obj_query_encode(struct codec_wr *w, const struct obj_query *m);
+int obj_query_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_query *ret_m);
+void obj_query_rep_encode(struct codec_wr *w, const struct obj_query_rep *m);
+int obj_query_rep_decode(const uint8_t *buf, size_t len, struct obj_query_rep *ret_m);
+
+#endif
