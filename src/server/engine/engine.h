@@ -1,0 +1,51 @@
+/*
+ * The engine: data plane of one rank as a library. daos_engine is a thin main around it; tests run many in one process;
+ * the simulator runs it on virtual edges.
+ *
+ * One system xstream (tag 0: join, heartbeats, pool control, the management service when this rank is a replica) and one
+ * xstream per target (tags 1..n), each with its own rpc endpoint and its own shard (vos_pool) of every pool.
+ */
+#ifndef SERVER_ENGINE_H
+#define SERVER_ENGINE_H
+
+#include <stdint.h>
+#include <stdbool.h>
+
+#include "runtime/xs.h"
+#include "net/rpc/rpc.h"
+#include "store/dev/dev.h"
+
+struct engine;
+
+struct engine_conf {
+	struct env *env;
+	struct net *net;
+	struct dev_dir *dir;	   /* SCM tier and logs; also the engine's superblock (identity, rank, known replicas) */
+	struct dev_dir *bulk_dir;  /* NVMe tier; NULL: the same as dir */
+	const char *system_name;
+	uint16_t port;		   /* tag 0; tag t at port + t */
+	uint32_t target_nr;
+	uint32_t rank;		   /* wanted; MGMT_RANK_NONE: let the service choose (kept in the superblock afterwards) */
+	const char *fault_domain;  /* "/host" */
+	const char *control_addr;  /* host:port of the daos_server */
+	const char *const *ms_uris; /* where to find the management service the first time */
+	uint32_t ms_uri_nr;
+	bool bootstrap;		   /* may form a new system */
+	bool insecure;
+	uint64_t scm_bytes;	   /* capacity of the tiers this rank offers; 0 = what the file system has */
+	uint64_t nvme_bytes;
+	int first_core;		   /* -1: do not pin */
+	/* Told of progress: state is enum sys_rank_state; NULL = not wanted. Called on the system xstream. */
+	void (*on_state)(uint32_t state, uint32_t rank, void *arg);
+	/* The management service asked this engine to stop. */
+	void (*on_stop)(bool force, void *arg);
+	void *cb_arg;
+};
+/* Starts the xstreams; returns when they run (joining goes on in the background). */
+int engine_start(const struct engine_conf *conf, struct engine **ret_engine);
+/* Finishes requests under way (or ends them when their edges failed), closes pools, joins the threads. */
+void engine_stop(struct engine *engine);
+uint32_t engine_rank(const struct engine *engine);
+const char *engine_uri(const struct engine *engine); /* tag 0 */
+
+#endif
