@@ -1,0 +1,275 @@
+#!/usr/bin/env bash
+# From a fresh clone to files in a POSIX container, in one command.
+#
+#   ./quickstart.sh             install, build, start a local system of 4 ranks, mount, do real work
+#   ./quickstart.sh --ranks N   with N ranks (1 to 20)
+#   ./quickstart.sh --dir DIR   keep the system's files in DIR (default: local/ in this clone)
+#   ./quickstart.sh --stop      unmount and stop; everything stored stays
+#   ./quickstart.sh --clean     stop and delete everything stored
+#
+# A later run finds the system as it was left: same ranks, same files.
+set -uo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here"
+
+ranks="" dir=$here/local action=start
+pool=tank cont=home mnt=/tmp/daos/$pool/$cont
+base_port=31416 stride=4 control_port=10001
+
+usage() { sed -n '2,10p' "$0" | sed 's/^# \{0,1\}//'; }
+die() { # die WHAT [LOG]: one clear line, and where to look
+	printf 'ERROR: quickstart: %s\n' "$1" >&2
+	if [ $# -ge 2 ] && [ -s "$2" ]; then
+		printf 'The log is %s; its end:\n' "$2" >&2
+		tail -n 5 "$2" | sed 's/^/  /' >&2
+	fi
+	exit 1
+}
+t0=$(date +%s.%N)
+since() { awk -v a="$t0" -v b="$(date +%s.%N)" 'BEGIN { printf "%5.1f s", b - a }'; }
+say() { printf '[%s] %s\n' "$(since)" "$*"; }
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--ranks) [ $# -ge 2 ] || die "--ranks needs a number from 1 to 20"; ranks=$2; shift ;;
+	--ranks=*) ranks=${1#*=} ;;
+	--dir) [ $# -ge 2 ] || die "--dir needs a directory"; dir=$2; shift ;;
+	--dir=*) dir=${1#*=} ;;
+	--stop) action=stop ;;
+	--clean) action=clean ;;
+	-h | --help) usage; exit 0 ;;
+	*) die "unknown option '$1' (--help shows them)" ;;
+	esac
+	shift
+done
+if [ -n "$ranks" ]; then
+	[[ $ranks =~ ^[0-9]+$ ]] && [ "$ranks" -ge 1 ] && [ "$ranks" -le 20 ] || die "--ranks takes 1 to 20, not '$ranks'"
+fi
+[ "$(id -u)" -eq 0 ] || die "run it as root: mounting and installing packages need it"
+dir=$(realpath -m "$dir")
+
+export PATH=$here/out/bin:$PATH
+export DAOS_AGENT_DRPC_DIR=$dir/run/agent
+log=$dir/log
+server_pid_file=$dir/run/daos_server.pid
+agent_pid_file=$dir/run/daos_agent.pid
+
+running() { # running PIDFILE PROGRAM: is the process of the pid file that program?
+	local pid
+	pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ]
+}
+mounted() { grep -qs " $mnt fuse" /proc/mounts; }
+stop_pid() { # stop_pid PIDFILE PROGRAM SECONDS: ask, wait, insist
+	local pid
+	running "$1" "$2" || { rm -f "$1"; return 0; }
+	pid=$(cat "$1")
+	kill -TERM "$pid" 2>/dev/null
+	for _ in $(seq $(($3 * 10))); do
+		running "$1" "$2" || { rm -f "$1"; return 0; }
+		sleep 0.1
+	done
+	echo "quickstart: $2 (process $pid) did not end within $3 s; killing it" >&2
+	kill -KILL "$pid" 2>/dev/null
+	rm -f "$1"
+}
+stop_all() {
+	if mounted; then
+		clean-dfuse.sh "$pool:$cont" || fusermount3 -u "$mnt" || die "cannot unmount $mnt (is a program still using it?)"
+	fi
+	stop_pid "$agent_pid_file" daos_agent 10
+	stop_pid "$server_pid_file" daos_server 60
+}
+
+case $action in
+stop)
+	stop_all
+	say "stopped; everything stored is kept in $dir"
+	exit 0
+	;;
+clean)
+	stop_all
+	if [ -e "$dir/etc/daos_server.yml" ]; then
+		rm -rf -- "$dir/etc" "$dir/log" "$dir/run" "$dir/storage"
+		rmdir -- "$dir" 2>/dev/null
+	fi
+	say "stopped, and everything in $dir deleted"
+	exit 0
+	;;
+esac
+
+# --- build ---------------------------------------------------------------------------------------------------------
+tools/install-packages.sh || exit 1
+mkdir -p build "$dir"/{etc,log,run,storage,run/agent} || die "cannot create $dir"
+built_state() { { git rev-parse HEAD; git status --porcelain -uno; git diff HEAD; } 2>/dev/null | sha256sum; }
+if [ ! -x out/bin/daos_server ] || [ "$(cat build/quick.stamp 2>/dev/null)" != "$(built_state)" ]; then
+	say "building (log: build/quick.log)"
+	{
+		{ [ -f build/quick/build.ninja ] || CC=gcc meson setup build/quick --prefix="$here/out" --buildtype=release; } &&
+			ninja -C build/quick &&
+			meson install -C build/quick --no-rebuild --quiet
+	} >build/quick.log 2>&1 || die "the build failed" "$here/build/quick.log"
+	ln -sfn lib64 out/lib
+	built_state >build/quick.stamp
+	say "built into out/"
+fi
+
+# --- configuration: written once, then the user's to edit --------------------------------------------------------------
+write_config() {
+	local n=${ranks:-4} i free_gib scm bdev
+	free_gib=$(($(df -B1 --output=avail "$dir" | tail -n 1) / 1073741824))
+	# thin files: what is offered is at most half of what is free now
+	scm=$((free_gib / 2 / n / 8)) bdev=$((free_gib / 2 / n))
+	[ "$scm" -ge 1 ] || scm=1
+	[ "$scm" -le 2 ] || scm=2
+	[ "$bdev" -ge 1 ] || die "$dir has only $free_gib GiB free; $n ranks need at least $((n * 4))"
+	[ "$bdev" -le 16 ] || bdev=16
+	{
+		cat <<YAML
+name: daos_server
+mgmt_svc_replicas: [localhost]
+port: $control_port
+provider: ofi+tcp
+socket_dir: $dir/run
+control_log_file: $log/daos_server.log
+transport_config:
+  allow_insecure: true
+engines:
+YAML
+		for ((i = 0; i < n; i++)); do
+			cat <<YAML
+- targets: 1
+  fault_path: /local/rank$i
+  fabric_iface: lo
+  fabric_iface_port: $((base_port + i * stride))
+  log_file: $log/engine$i.log
+  storage:
+  - class: file
+    scm_mount: $dir/storage/engine$i/scm
+    scm_size: $scm
+  - class: file
+    bdev_list: [$dir/storage/engine$i/nvme]
+    bdev_size: $bdev
+YAML
+		done
+	} >"$dir/etc/daos_server.yml"
+	cat >"$dir/etc/daos_agent.yml" <<YAML
+name: daos_server
+access_points: [localhost]
+port: $control_port
+runtime_dir: $dir/run/agent
+log_file: $log/daos_agent.log
+transport_config:
+  allow_insecure: true
+YAML
+	cat >"$dir/etc/daos_control.yml" <<YAML
+name: daos_server
+port: $control_port
+hostlist: [localhost]
+transport_config:
+  allow_insecure: true
+YAML
+}
+if [ ! -s "$dir/etc/daos_server.yml" ]; then
+	write_config
+elif [ -n "$ranks" ] && [ "$(grep -c '^- targets' "$dir/etc/daos_server.yml")" != "$ranks" ]; then
+	die "$dir holds a system of $(grep -c '^- targets' "$dir/etc/daos_server.yml") ranks; use --dir for another one, or --clean first"
+fi
+n=$(grep -c '^- targets' "$dir/etc/daos_server.yml")
+dmg() { command dmg -o "$dir/etc/daos_control.yml" "$@"; }
+
+# --- start -------------------------------------------------------------------------------------------------------------
+if mounted && ! running "$server_pid_file" daos_server; then
+	if grep -qs "quickstart: $dir\$" /tmp/daos/.quickstart; then
+		fusermount3 -uz "$mnt" # a mount left behind by a system that died
+	else
+		die "$mnt is mounted by another system; stop that one first (its own ./quickstart.sh --stop)"
+	fi
+fi
+mkdir -p /tmp/daos && echo "quickstart: $dir" >/tmp/daos/.quickstart
+if ! running "$server_pid_file" daos_server; then
+	say "starting $n ranks"
+	setsid daos_server start -o "$dir/etc/daos_server.yml" --auto-format >"$log/daos_server.out" 2>&1 </dev/null &
+	echo $! >"$server_pid_file"
+fi
+if ! running "$agent_pid_file" daos_agent; then
+	setsid daos_agent -o "$dir/etc/daos_agent.yml" >"$log/daos_agent.out" 2>&1 </dev/null &
+	echo $! >"$agent_pid_file"
+fi
+for ((i = 0; ; i++)); do
+	joined=$(dmg -j system query 2>/dev/null | grep -c '"state": "joined"')
+	[ "${joined:-0}" -ge "$n" ] && break
+	running "$server_pid_file" daos_server || die "daos_server ended" "$log/daos_server.out"
+	[ $i -lt 1200 ] || die "only ${joined:-0} of $n ranks joined within 60 s" "$log/daos_server.log"
+	sleep 0.05
+done
+[ -S "$DAOS_AGENT_DRPC_DIR/daos_agent.sock" ] || running "$agent_pid_file" daos_agent ||
+	die "daos_agent ended" "$log/daos_agent.out"
+say "$n ranks have joined"
+
+step_log=$log/quickstart.log
+fresh=0
+if ! daos pool query "$pool" >"$step_log" 2>&1; then
+	size=$(awk '/bdev_size/ {s += $2} END {printf "%dGiB", s * 9 / 10}' "$dir/etc/daos_server.yml")
+	dmg pool create --size="$size" "$pool" >"$step_log" 2>&1 || die "cannot create pool $pool" "$step_log"
+	say "created pool $pool ($size)"
+fi
+if ! daos container query "$pool" "$cont" >"$step_log" 2>&1; then
+	daos container create --type=POSIX "$pool" "$cont" >"$step_log" 2>&1 ||
+		die "cannot create container $cont" "$step_log"
+	say "created container $cont"
+	fresh=1
+fi
+if ! mounted; then
+	start-dfuse.sh -m "$mnt" --pool "$pool" --cont "$cont" >"$step_log" 2>&1 || die "cannot mount $mnt" "$step_log"
+fi
+say "mounted at $mnt"
+
+# --- real work: once ------------------------------------------------------------------------------------------------------
+src=/usr/include
+copy_with_progress() {
+	local total done_nr=0 begin now
+	total=$(find "$src" | wc -l)
+	begin=$(date +%s%N)
+	# cp names each file as it is done; count the names
+	cp -av "$src" "$mnt/" 2>"$step_log" | while read -r _; do
+		done_nr=$((done_nr + 1))
+		if [ $((done_nr % 200)) -eq 0 ] || [ $done_nr -eq "$total" ]; then
+			now=$(date +%s%N)
+			rate=$((done_nr * 1000000000 / (now - begin + 1)))
+			if [ -t 1 ]; then
+				printf '\r  copied %d of %d files, %d per second, %d s left   ' "$done_nr" "$total" "$rate" \
+					$(((total - done_nr) / (rate + 1)))
+			elif [ $((done_nr % 2000)) -eq 0 ]; then
+				echo "  copied $done_nr of $total files, $rate per second"
+			fi
+		fi
+	done
+	local rc=${PIPESTATUS[0]}
+	[ -t 1 ] && echo
+	return "$rc"
+}
+if [ $fresh -eq 1 ] || [ ! -e "$mnt/.quickstart-done" ]; then
+	files=$(find "$src" -type f | wc -l)
+	say "copying $src ($files files)"
+	copy_with_progress || die "the copy failed" "$step_log"
+	say "comparing every byte"
+	diff -r "$src" "$mnt/$(basename "$src")" >"$step_log" 2>&1 || die "the copy differs from $src" "$step_log"
+	date >"$mnt/.quickstart-done"
+	say "all $files files are equal"
+else
+	say "found the files of $(cat "$mnt/.quickstart-done"): $(find "$mnt" -type f | wc -l) files"
+fi
+echo
+daos pool query "$pool" || die "cannot query pool $pool"
+cat <<TXT
+
+The system is up. What you can do next:
+  cp -r SOMETHING $mnt/                          use it as any file system
+  export PATH=$here/out/bin:\$PATH
+  export DAOS_AGENT_DRPC_DIR=$DAOS_AGENT_DRPC_DIR
+  daos container create --type=POSIX $pool mine   another container
+  daos container list $pool
+  dmg -o $dir/etc/daos_control.yml system query   state of the ranks
+  ./quickstart.sh --stop                          stop it (files are kept);  --clean deletes everything
+Logs: $log
+TXT
