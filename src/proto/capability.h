@@ -1,6 +1,7 @@
 /*
- * Capability: what a container handle may do, signed by the management service with the system's key (HMAC-SHA256), checked
- * by engines without asking anyone. Encoded little-endian in the order of the fields, followed by the signature.
+ * Capability: what a container handle may do, signed by the management service with the system's
+ * key (HMAC-SHA256), checked by engines without asking anyone. Encoded little-endian in the order
+ * of the fields, followed by the signature.
  */
 #ifndef PROTO_CAPABILITY_H
 #define PROTO_CAPABILITY_H
@@ -30,9 +31,12 @@ struct capability {
 	uint64_t generation; /* revocation generation of the container */
 	uint32_t csum_type;  /* container property cksum, for engines that must check */
 };
-void cap_encode(const struct capability *cap, const uint8_t key[CAP_KEY_BYTES], uint8_t out[CAP_BYTES]);
+/* 0, or -DER_MISC when the cryptographic library fails (out is all zeros then). */
+int cap_encode(const struct capability *cap, const uint8_t key[CAP_KEY_BYTES],
+	       uint8_t out[CAP_BYTES]);
 /* -DER_INVAL malformed, -DER_NO_PERM wrong signature. Expiry is the caller's to check. */
-int cap_decode(const uint8_t *buf, size_t len, const uint8_t key[CAP_KEY_BYTES], struct capability *ret_cap);
+int cap_decode(const uint8_t *buf, size_t len, const uint8_t key[CAP_KEY_BYTES],
+	       struct capability *ret_cap);
 /* Short name of an encoded capability: the first 16 bytes of its signature. */
 void cap_id(const uint8_t *encoded, uint8_t ret_id[16]);
 

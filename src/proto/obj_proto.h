@@ -1,14 +1,17 @@
 /*
- * Object I/O messages: one compact little-endian codec, bounds-checked, fuzzed. No struct is ever cast from a buffer.
+ * Object I/O messages: one compact little-endian codec, bounds-checked, fuzzed. No struct is ever
+ * cast from a buffer.
  *
- * Every request starts with struct obj_head. An engine remembers capabilities it has verified by their id; a request names
- * the id only, and carries the whole capability after the engine answered -DER_NO_HDL ("not known here").
+ * Every request starts with struct obj_head. An engine remembers capabilities it has verified by
+ * their id; a request names the id only, and carries the whole capability after the engine answered
+ * -DER_NO_HDL ("not known here").
  *
- * Data: up to OBJ_INLINE_MAX bytes travel in the body, in the order of iods and records; above that the client names a
- * bulk (net/rpc) whose bytes are the same concatenation, and the engine pulls (update) or pushes (fetch).
+ * Data: up to OBJ_INLINE_MAX bytes travel in the body, in the order of iods and records; above that
+ * the client names a bulk (net/rpc) whose bytes are the same concatenation, and the engine pulls
+ * (update) or pushes (fetch).
  *
- * Decoded keys and pointers refer to the message; arrays come from the decoder's scratch (struct obj_scratch), valid until
- * obj_scratch_fini().
+ * Decoded keys and pointers refer to the message; arrays come from the decoder's scratch (struct
+ * obj_scratch), valid until obj_scratch_fini().
  */
 #ifndef PROTO_OBJ_PROTO_H
 #define PROTO_OBJ_PROTO_H
@@ -22,12 +25,14 @@
 #include "base/codec.h"
 
 enum {
-	OBJ_INLINE_MAX = 32 * 1024,  /* data bytes in a body */
-	OBJ_IOD_MAX = 1024,	     /* iods of one request; the client splits larger calls where it may */
-	OBJ_RECX_MAX = 16384,	     /* extents of one request */
-	OBJ_KEY_MAX = 16 * 1024,     /* bytes of one dkey or akey */
+	OBJ_INLINE_MAX = 32 * 1024, /* data bytes in a body */
+	OBJ_IOD_MAX = 1024,   /* iods of one request; the client splits larger calls where it may */
+	OBJ_RECX_MAX = 16384, /* extents of one request */
+	OBJ_KEY_MAX = 16 * 1024, /* bytes of one dkey or akey */
 	OBJ_CAP_ID_BYTES = 16,
-	OBJ_ANCHOR_BYTES = 96,	     /* struct vos_anchor as opaque bytes */
+	OBJ_ANCHOR_BYTES = 96,         /* struct vos_anchor as opaque bytes */
+	OBJ_BULK_DESC_MAX = 16 * 1024, /* bytes of an encoded bulk */
+	OBJ_LIST_MAX = 4096,           /* entries of one listing reply */
 };
 
 struct obj_head {
@@ -36,8 +41,9 @@ struct obj_head {
 	uint32_t cap_len;
 	daos_obj_id_t oid;
 	uint32_t shard;
-	uint64_t epoch;	    /* fetch, list, query: read at, UINT64_MAX latest; updates: 0 (the engine chooses) */
-	uint64_t flags;	    /* DAOS_COND_* */
+	uint64_t epoch; /* fetch, list, query: read at, UINT64_MAX latest; updates: 0 (the engine
+			   chooses) */
+	uint64_t flags; /* DAOS_COND_* */
 	uint64_t client[2]; /* operation identity, 0 when not recorded */
 	uint64_t seq;
 	uint64_t low_seq;
@@ -53,24 +59,29 @@ struct obj_rw { /* OPC_OBJ_UPDATE, OPC_OBJ_FETCH request */
 	uint32_t rw_flags;
 	daos_key_t dkey;
 	uint32_t iod_nr;
-	daos_iod_t *iods;      /* iod_name, type, size, nr, recxs, flags */
-	uint64_t *data_sizes;  /* fetch: room the client has per iod (records beyond are -DER_REC2BIG for singles) */
-	const uint8_t *inl;    /* update: inline data */
+	daos_iod_t *iods;     /* iod_name, type, size, nr, recxs, flags */
+	uint64_t *data_sizes; /* fetch: room the client has per iod (records beyond are -DER_REC2BIG
+				 for singles) */
+	/* Update: inline data, the last bytes of the body. To encode: inl NULL with inl_len > 0
+	 * writes only the length, and the caller sends that many bytes as further pieces of the
+	 * body (no copy into the writer). */
+	const uint8_t *inl;
 	uint32_t inl_len;
-	const uint8_t *bulk;   /* rpc_bulk_desc bytes */
+	const uint8_t *bulk; /* rpc_bulk_desc bytes */
 	uint32_t bulk_len;
 };
-struct obj_rw_rep { /* update: epoch only (iod_nr 0) */
+struct obj_rw_rep {     /* update: epoch only (iod_nr 0) */
 	uint64_t epoch; /* the version written; fetch: epoch read at */
 	uint32_t iod_nr;
-	uint64_t *sizes;      /* fetch: record size per iod, 0 = nothing there */
-	/* fetch: what each iod's data consists of, in order: pieces of data and holes. Inline or pushed data contains only the
-	 * data pieces when inline, and lands at its place in the bulk (holes untouched). */
-	uint32_t *piece_nr;   /* per iod */
-	uint64_t *piece_len;  /* all iods: bytes; top bit (OBJ_PIECE_HOLE) marks a hole */
-	uint32_t *recx_nr;    /* per iod, when OBJ_RW_RECX */
+	uint64_t *sizes; /* fetch: record size per iod, 0 = nothing there */
+	/* fetch: what each iod's data consists of, in order: pieces of data and holes. Inline or
+	 * pushed data contains only the data pieces when inline, and lands at its place in the bulk
+	 * (holes untouched). */
+	uint32_t *piece_nr;  /* per iod */
+	uint64_t *piece_len; /* all iods: bytes; top bit (OBJ_PIECE_HOLE) marks a hole */
+	uint32_t *recx_nr;   /* per iod, when OBJ_RW_RECX */
 	daos_recx_t *recxs;
-	const uint8_t *inl;
+	const uint8_t *inl; /* as in struct obj_rw: may be left to the caller when encoding */
 	uint32_t inl_len;
 };
 #define OBJ_PIECE_HOLE (1ull << 63)
@@ -98,13 +109,13 @@ struct obj_list_rep {
 	bool eof;
 	uint64_t epoch;
 	uint32_t nr;
-	daos_key_t *keys;     /* DKEY, AKEY */
-	daos_recx_t *recxs;   /* RECX */
-	uint64_t *rec_sizes;  /* RECX, SINGLE */
-	uint64_t *epochs;     /* RECX, SINGLE, OBJ */
-	daos_obj_id_t *oids;  /* OBJ */
-	uint32_t *shards;     /* OBJ */
-	uint64_t key2big;     /* > 0: the next key needs this many bytes, nr is 0 */
+	daos_key_t *keys;    /* DKEY, AKEY */
+	daos_recx_t *recxs;  /* RECX */
+	uint64_t *rec_sizes; /* RECX, SINGLE */
+	uint64_t *epochs;    /* RECX, SINGLE, OBJ */
+	daos_obj_id_t *oids; /* OBJ */
+	uint32_t *shards;    /* OBJ */
+	uint64_t key2big;    /* > 0: the next key needs this many bytes, nr is 0 */
 };
 struct obj_query { /* OPC_OBJ_QUERY_KEY */
 	struct obj_head head;
@@ -120,27 +131,43 @@ struct obj_query_rep {
 	bool found;
 };
 
-/* Memory for decoded arrays. Zero-initialise; fini after use. */
+/* Memory for decoded arrays. Zero-initialise, or obj_scratch_init() (which leaves the fixed part
+ * alone); fini after use. */
 struct obj_scratch {
 	void *blocks; /* chain of allocations */
-	uint8_t fixed[1024];
 	uint32_t used;
+	uint64_t fixed[128];
 };
+static inline void
+obj_scratch_init(struct obj_scratch *s)
+{
+	s->blocks = NULL;
+	s->used = 0;
+}
 void obj_scratch_fini(struct obj_scratch *s);
 
-/* Encoders append to a growable writer; decoders return -DER_PROTO for anything malformed or beyond the limits. */
+/* Bytes of all records of an iod: iod_size for a single value, records * iod_size for an array.
+ * -DER_OVERFLOW. */
+int obj_iod_bytes(const daos_iod_t *iod, uint64_t *ret_bytes);
+
+/* Encoders append to a growable writer; decoders return -DER_PROTO for anything malformed or beyond
+ * the limits (also: an extent of no records, or one that ends beyond 2^64 - 1), -DER_NOMEM. */
 void obj_rw_encode(struct codec_wr *w, const struct obj_rw *m);
 int obj_rw_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_rw *ret_m);
 void obj_rw_rep_encode(struct codec_wr *w, const struct obj_rw_rep *m);
-int obj_rw_rep_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_rw_rep *ret_m);
+int obj_rw_rep_decode(const uint8_t *buf, size_t len, struct obj_scratch *s,
+		      struct obj_rw_rep *ret_m);
 void obj_punch_encode(struct codec_wr *w, const struct obj_punch *m);
-int obj_punch_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_punch *ret_m);
+int obj_punch_decode(const uint8_t *buf, size_t len, struct obj_scratch *s,
+		     struct obj_punch *ret_m);
 void obj_list_encode(struct codec_wr *w, const struct obj_list *m);
 int obj_list_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_list *ret_m);
 void obj_list_rep_encode(struct codec_wr *w, uint8_t kind, const struct obj_list_rep *m);
-int obj_list_rep_decode(const uint8_t *buf, size_t len, uint8_t kind, struct obj_scratch *s, struct obj_list_rep *ret_m);
+int obj_list_rep_decode(const uint8_t *buf, size_t len, uint8_t kind, struct obj_scratch *s,
+			struct obj_list_rep *ret_m);
 void obj_query_encode(struct codec_wr *w, const struct obj_query *m);
-int obj_query_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_query *ret_m);
+int obj_query_decode(const uint8_t *buf, size_t len, struct obj_scratch *s,
+		     struct obj_query *ret_m);
 void obj_query_rep_encode(struct codec_wr *w, const struct obj_query_rep *m);
 int obj_query_rep_decode(const uint8_t *buf, size_t len, struct obj_query_rep *ret_m);
 

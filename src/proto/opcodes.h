@@ -1,15 +1,17 @@
 /*
  * Every remote procedure: opcode, who serves it, what its bodies are.
  *
- * Tag 0 of a rank is its system xstream (management service replicas, pool control); tags 1..n are its targets 0..n-1.
- * Control bodies are protobuf messages of proto/mgmt.proto and proto/engine.proto; object bodies use the compact codec of
- * proto/obj_proto.h. Opcodes are never reused.
+ * Tag 0 of a rank is its system xstream (management service replicas, pool control); tags 1..n are
+ * its targets 0..n-1. Control bodies are protobuf messages of proto/mgmt.proto and
+ * proto/engine.proto; object bodies use the compact codec of proto/obj_proto.h. Opcodes are never
+ * reused.
  */
 #ifndef PROTO_OPCODES_H
 #define PROTO_OPCODES_H
 
 enum proto_opc {
-	/* management service: tag 0 of the replicas; not the leader: status -DER_NOTLEADER, body Mgmt__LeaderHint */
+	/* management service: tag 0 of the replicas; not the leader: status -DER_NOTLEADER, body
+	   Mgmt__LeaderHint */
 	OPC_MS_JOIN = 0x0101,
 	OPC_MS_HEARTBEAT,
 	OPC_MS_SYSTEM_QUERY,
