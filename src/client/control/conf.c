@@ -151,9 +151,13 @@ const cyaml_schema_value_t conf_string_value = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
 };
 
+const cyaml_strval_t conf_bool_words[CONF_BOOL_WORD_NR] = {
+    {"false", CONF_FALSE}, {"true", CONF_TRUE}, {"no", CONF_FALSE},
+    {"yes", CONF_TRUE},    {"off", CONF_FALSE}, {"on", CONF_TRUE},
+};
+
 const cyaml_schema_field_t conf_transport_fields[] = {
-    CYAML_FIELD_BOOL_PTR("allow_insecure", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
-			 struct conf_transport, allow_insecure),
+    CONF_FIELD_BOOL("allow_insecure", struct conf_transport, allow_insecure),
     CYAML_FIELD_STRING_PTR("ca_cert", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 			   struct conf_transport, ca_cert, 0, CYAML_UNLIMITED),
     CYAML_FIELD_STRING_PTR("cert", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct conf_transport,
@@ -183,7 +187,7 @@ const cyaml_schema_value_t conf_control_schema = {
 int
 conf_transport_check(const char *path, const struct conf_transport *t, char err[CONF_ERR_LEN])
 {
-	if (t != NULL && t->allow_insecure != NULL && *t->allow_insecure)
+	if (t != NULL && t->allow_insecure == CONF_TRUE)
 		return 0;
 	snprintf(err, CONF_ERR_LEN,
 		 "%s: key 'transport_config': certificates are not supported yet; set "

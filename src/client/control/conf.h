@@ -29,9 +29,18 @@ int conf_load(const char *path, const cyaml_schema_value_t *schema, void **ret_d
 	      char err[CONF_ERR_LEN]);
 void conf_free(const cyaml_schema_value_t *schema, void *data);
 
+/* Yes or no, strictly: libcyaml's own booleans take any word for true. A key that is absent is
+ * CONF_UNSET. */
+enum conf_bool { CONF_UNSET = 0, CONF_FALSE = 1, CONF_TRUE = 2 };
+enum { CONF_BOOL_WORD_NR = 6 };
+extern const cyaml_strval_t conf_bool_words[CONF_BOOL_WORD_NR];
+#define CONF_FIELD_BOOL(_key, _struct, _member)                                                    \
+	CYAML_FIELD_ENUM(_key, CYAML_FLAG_STRICT | CYAML_FLAG_OPTIONAL, _struct, _member,          \
+			 conf_bool_words, CONF_BOOL_WORD_NR)
+
 /* transport_config */
 struct conf_transport {
-	bool *allow_insecure;
+	enum conf_bool allow_insecure;
 	char *ca_cert;
 	char *cert;
 	char *key;
