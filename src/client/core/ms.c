@@ -287,10 +287,10 @@ ms_call(struct ms_conn *conn, uint32_t opc, const ProtobufCMessage *req,
 			continue;
 
 		if (now >= log_ns) {
-			log_warn("request 0x%x waits for the management service since %.0f s: "
-				 "%s answered " ERR_F ", %u addresses known",
-				 opc, (double)(now - begin_ns) / 1e9, conn->uris[idx], ERR_P(rc),
-				 conn->uri_nr);
+			log_err("request 0x%x waits for the management service since %.0f s: "
+				"%s answered " ERR_F ", %u addresses known",
+				opc, (double)(now - begin_ns) / 1e9, conn->uris[idx], ERR_P(rc),
+				conn->uri_nr);
 			log_ns = now + WAIT_LOG_NEXT_MS * 1000000ull;
 		}
 		ms_pause(backoff_ms, deadline_ns);
