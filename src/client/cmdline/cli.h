@@ -8,8 +8,8 @@
  *goes to stdout:
  * {"response": ..., "error": null | text, "status": 0 | negative DER number}.
  */
-#ifndef CLI_COMMON_CLI_H
-#define CLI_COMMON_CLI_H
+#ifndef CLIENT_CMDLINE_CLI_H
+#define CLIENT_CMDLINE_CLI_H
 
 #include <stdbool.h>
 #include <stddef.h>

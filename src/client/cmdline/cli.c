@@ -16,7 +16,7 @@
 
 #include <gurt/common.h>
 
-#include "cli/common/cli.h"
+#include "client/cmdline/cli.h"
 
 enum {
 	GIVEN_MAX = 256,

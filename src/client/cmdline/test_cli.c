@@ -8,7 +8,7 @@
 
 #include <daos_errno.h>
 
-#include "cli/common/cli.h"
+#include "client/cmdline/cli.h"
 
 static struct {
 	char size[32];

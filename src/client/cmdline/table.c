@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/common/cli.h"
+#include "client/cmdline/cli.h"
 
 struct cli_table {
 	uint32_t col_nr;

@@ -5,7 +5,7 @@
 
 #include <daos_errno.h>
 
-#include "cli/common/cli.h"
+#include "client/cmdline/cli.h"
 
 enum { RANK_TEXT_MAX = 1 << 20 }; /* ranks in one list */
 
