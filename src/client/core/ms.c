@@ -42,8 +42,15 @@ struct ms_conn {
 	uint32_t next;   /* who is asked without a leader */
 	uint64_t seq;    /* last one given out */
 	bool has_id;
-	uint8_t id[16];   /* incarnation */
-	struct list cmds; /* struct ms_cmd under way */
+	uint8_t id[16];    /* incarnation */
+	struct list cmds;  /* struct ms_cmd under way */
+	struct list calls; /* struct ms_attempt under way */
+	bool canceled;
+};
+
+struct ms_attempt {
+	struct list link;
+	struct rpc_call call;
 };
 
 static uint32_t
@@ -100,6 +107,7 @@ ms_conn_create(struct rpc_ep *ep, const char *const *uris, uint32_t uri_nr,
 	conn->ep = ep;
 	conn->leader = MS_NO_LEADER;
 	list_init(&conn->cmds);
+	list_init(&conn->calls);
 	ms_conn_set_uris(conn, uris, uri_nr);
 	*ret_conn = conn;
 	return 0;
@@ -116,6 +124,16 @@ ms_conn_destroy(struct ms_conn *conn)
 	for (i = 0; i < conn->uri_nr; i++)
 		free(conn->uris[i]);
 	free(conn);
+}
+
+void
+ms_conn_cancel(struct ms_conn *conn)
+{
+	struct list *pos;
+
+	conn->canceled = true;
+	list_for_each (pos, &conn->calls)
+		rpc_call_cancel(&list_entry(pos, struct ms_attempt, link)->call);
 }
 
 void
@@ -184,45 +202,52 @@ ms_try(struct ms_conn *conn, uint32_t idx, uint32_t opc, const struct iovec *bod
        const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep, uint64_t deadline_ns,
        int *ret_rc, bool *ret_hinted)
 {
-	struct rpc_call call = {
-	    .opc = opc,
-	    .body = body,
-	    .body_nr = body->iov_len == 0 ? 0 : 1,
-	    .deadline_ns = deadline_ns,
+	struct ms_attempt at = {
+	    .call =
+		{
+		    .opc = opc,
+		    .body = body,
+		    .body_nr = body->iov_len == 0 ? 0 : 1,
+		    .deadline_ns = deadline_ns,
+		},
 	};
+	struct rpc_call *call = &at.call;
 	struct rpc_peer *peer = NULL;
 	bool final = false;
 	int rc;
 
 	*ret_hinted = false;
 	rc = rpc_peer_get(conn->ep, conn->uris[idx], &peer);
-	if (rc == 0)
-		rc = rpc_call_send(conn->ep, peer, &call);
+	if (rc == 0) {
+		list_push_back(&conn->calls, &at.link);
+		rc = rpc_call_send(conn->ep, peer, call);
+		list_del(&at.link);
+	}
 	if (rc == -DER_CANCELED || rc == -DER_INVAL || rc == -DER_NOMEM) {
 		final = true;
 	} else if (rc != 0) {
 		if (conn->leader == idx)
 			conn->leader = MS_NO_LEADER;
-	} else if (call.status == -DER_NOTLEADER) {
-		rc = call.status;
-		*ret_hinted = conn_take_hint(conn, &call);
-	} else if (status_is_elsewhere(call.status)) {
-		rc = call.status;
+	} else if (call->status == -DER_NOTLEADER) {
+		rc = call->status;
+		*ret_hinted = conn_take_hint(conn, call);
+	} else if (status_is_elsewhere(call->status)) {
+		rc = call->status;
 		conn->leader = MS_NO_LEADER;
-	} else if (call.status == -DER_AGAIN || call.status == -DER_OVERLOAD_RETRY) {
-		rc = call.status; /* the right one, but not now */
+	} else if (call->status == -DER_AGAIN || call->status == -DER_OVERLOAD_RETRY) {
+		rc = call->status; /* the right one, but not now */
 	} else {
 		conn->leader = idx;
-		rc = call.status;
+		rc = call->status;
 		final = true;
 		if (rc == 0 && rep_desc != NULL) {
 			*ret_rep =
-			    protobuf_c_message_unpack(rep_desc, NULL, call.reply_len, call.reply);
+			    protobuf_c_message_unpack(rep_desc, NULL, call->reply_len, call->reply);
 			if (*ret_rep == NULL)
 				rc = -DER_PROTO;
 		}
 	}
-	rpc_call_fini(&call);
+	rpc_call_fini(call);
 	rpc_peer_put(peer);
 	*ret_rc = rc;
 	return final;
@@ -272,6 +297,8 @@ ms_call(struct ms_conn *conn, uint32_t opc, const ProtobufCMessage *req,
 		uint64_t now;
 		bool hinted;
 
+		if (conn->canceled)
+			return -DER_CANCELED;
 		if (idx == MS_NO_LEADER) {
 			idx = conn->next++ % conn->uri_nr;
 			tried_nr++;

@@ -27,6 +27,8 @@ int ms_conn_create(struct rpc_ep *ep, const char *const *uris, uint32_t uri_nr,
 		   struct ms_conn **ret_conn);
 /* No call may be under way. Accepts NULL. */
 void ms_conn_destroy(struct ms_conn *conn);
+/* Make the calls under way return -DER_CANCELED soon, and later ones at once. */
+void ms_conn_cancel(struct ms_conn *conn);
 /* Learn addresses; known ones stay. */
 int ms_conn_set_uris(struct ms_conn *conn, const char *const *uris, uint32_t uri_nr);
 uint32_t ms_conn_uri_nr(const struct ms_conn *conn);
