@@ -40,8 +40,7 @@ struct dev_ops {
 	int co_fn (*writev)(struct dev *dev, uint64_t off, const struct iovec *iov, int iov_nr,
 			    uint32_t flags);
 	int co_fn (*sync)(struct dev *dev);
-	/* Give space back (hole punch or discard); later reads return zeros or old bytes. Best
-	 * effort. */
+	/* Give space back (hole punch); later reads return zeros or old bytes. Best effort. */
 	int co_fn (*discard)(struct dev *dev, uint64_t off, uint64_t len);
 	void (*close)(struct dev *dev); /* no I/O may be under way */
 };
@@ -62,7 +61,7 @@ int co_fn dev_discard(struct dev *dev, uint64_t off, uint64_t len);
 void dev_close(struct dev *dev);   /* NULL is fine */
 void dev_closep(struct dev **dev); /* for CLEANUP() */
 
-/* Aligned buffers, cached per process. */
+/* Aligned buffers (not zeroed). NULL when there is no memory. */
 void *dev_buf_alloc(size_t len);
 void dev_buf_free(void *buf, size_t len);
 
@@ -80,8 +79,7 @@ struct dev_dir_ops {
 	int co_fn (*unlink)(struct dev_dir *dir, const char *name);
 	/* Atomically replace: rename(from, to), durable on return. */
 	int co_fn (*rename)(struct dev_dir *dir, const char *from, const char *to);
-	/* Call fn for each name, in byte order; stops at the first non-zero result and returns it.
-	 */
+	/* Call fn for each name in byte order; stops at the first non-zero result, returns it. */
 	int co_fn (*list)(struct dev_dir *dir,
 			  int (*fn)(const char *name, uint64_t size, void *arg), void *arg);
 	/* Bytes a new device could still take, and the size of the whole. */
@@ -109,8 +107,10 @@ void mem_disk_destroy(struct mem_disk *disk);
 int mem_disk_open(struct mem_disk *disk, struct dev_dir **ret_dir);
 /* Power off now: every call from here on returns -DER_SHUTDOWN, nothing more reaches the disk. */
 void mem_disk_stop(struct mem_disk *disk);
-/* Stop by itself right before write number n (counting from 1, syncs and metadata operations
- * counted too). */
+bool mem_disk_stopped(const struct mem_disk *disk);
+/* Stop by itself at write number n from the beginning (counting from 1; syncs, discards and
+ * metadata operations count too; 0 = never): that operation fails, and if it is a write, it is one
+ * of those that may be kept in part. */
 void mem_disk_stop_at(struct mem_disk *disk, uint64_t n);
 uint64_t mem_disk_writes(const struct mem_disk *disk); /* how many so far */
 /* Power on after stop: unsynced writes are kept, dropped or torn as rnd (a function giving random

@@ -1,0 +1,243 @@
+/*
+ * Write-ahead log: finding its end.
+ *
+ * From the tail on, batch follows batch: each must carry the position it lies at, the log's id, a
+ * right checksum, the checksum of its predecessor and an incarnation not below the predecessor's.
+ * The first that does not is the end: either nothing was written there, or a crash tore the last
+ * writes.
+ *
+ * A batch that had once been acknowledged and is now unreadable looks the same. It is told apart by
+ * what lies behind it: a batch written later says up to where the log was durable at that time. If
+ * any such batch within reach knew the spot to be durable, the log is damaged and is not opened.
+ *
+ * The log is read in windows of several MiB; all batches of a window go to the user at once, which
+ * can then load what they touch together.
+ */
+#define LOG_FACILITY "wal"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <daos_errno.h>
+
+#include "base/crc.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "runtime/xs.h"
+#include "store/wal/wal_internal.h"
+
+uint32_t
+wal_super_crc(const struct wal_super_df *super)
+{
+	struct wal_super_df copy = *super;
+
+	copy.crc = 0;
+	return crc32c(0, &copy, sizeof(copy));
+}
+
+uint32_t
+wal_batch_crc(const struct wal_batch_df *hdr, const uint8_t *recs, uint32_t recs_len)
+{
+	struct wal_batch_df copy = *hdr;
+
+	copy.crc = 0;
+	return crc32c(crc32c(0, &copy, sizeof(copy)), recs, recs_len);
+}
+
+/* --- super blocks -------------------------------------------------------------------------------
+ */
+
+int co_fn
+wal_super_read(struct dev *dev, struct wal_super_df *ret_super)
+{
+	uint8_t *buf;
+	bool found = false;
+	int i, rc;
+
+	if (dev->size_bytes < WAL_DEV_MIN)
+		return -DER_DF_INVAL;
+	buf = dev_buf_alloc(WAL_SUPER_NR * DEV_BLOCK);
+	if (buf == NULL)
+		return -DER_NOMEM;
+	rc = dev_read(dev, 0, buf, WAL_SUPER_NR * DEV_BLOCK);
+	for (i = 0; rc == 0 && i < WAL_SUPER_NR; i++) {
+		struct wal_super_df super;
+
+		memcpy(&super, buf + i * DEV_BLOCK, sizeof(super));
+		if (super.magic != WAL_SUPER_MAGIC || super.crc != wal_super_crc(&super))
+			continue;
+		if (!found || super.seq > ret_super->seq)
+			*ret_super = super;
+		found = true;
+	}
+	dev_buf_free(buf, WAL_SUPER_NR * DEV_BLOCK);
+	return rc == 0 && !found ? -DER_DF_INVAL : rc;
+}
+
+int co_fn
+wal_super_write(struct dev *dev, struct wal_super_df *super)
+{
+	uint8_t *buf = dev_buf_alloc(DEV_BLOCK);
+	int rc;
+
+	if (buf == NULL)
+		return -DER_NOMEM;
+	super->crc = wal_super_crc(super);
+	memset(buf, 0, DEV_BLOCK);
+	memcpy(buf, super, sizeof(*super));
+	rc = dev_write(dev, super->seq % WAL_SUPER_NR * DEV_BLOCK, buf, DEV_BLOCK, DEV_WRITE_SYNC);
+	dev_buf_free(buf, DEV_BLOCK);
+	return rc;
+}
+
+/* --- batches
+ * -------------------------------------------------------------------------------------- */
+
+int co_fn
+wal_ring_read(struct wal *wal, uint64_t lsn, uint8_t *buf, uint64_t len)
+{
+	uint64_t off = lsn % wal->ring_bytes;
+	uint64_t first = wal->ring_bytes - off < len ? wal->ring_bytes - off : len;
+	uint64_t base = WAL_SUPER_NR * DEV_BLOCK;
+	int rc;
+
+	rc = dev_read(wal->dev, base + off, buf, first);
+	if (rc == 0 && first < len)
+		rc = dev_read(wal->dev, base, buf + first, len - first);
+	return rc;
+}
+
+enum batch_verdict {
+	BATCH_OK,
+	BATCH_CUT, /* header plausible, but it goes on behind the window */
+	BATCH_BAD,
+};
+
+/* What stands at buf, which is the place of lsn and has len bytes after it. */
+static enum batch_verdict
+batch_check(const struct wal *wal, uint64_t lsn, const uint8_t *buf, uint64_t len,
+	    struct wal_batch_df *ret_hdr)
+{
+	struct wal_batch_df hdr;
+
+	if (len < DEV_BLOCK)
+		return BATCH_CUT;
+	memcpy(&hdr, buf, sizeof(hdr));
+	if (hdr.magic != WAL_BATCH_MAGIC || hdr.lsn != lsn || hdr.id != wal->conf.id[0])
+		return BATCH_BAD;
+	if (hdr.len_bytes <= sizeof(hdr) || hdr.len_bytes > WAL_BATCH_MAX)
+		return BATCH_BAD;
+	if (hdr.len_bytes > len)
+		return BATCH_CUT;
+	if (hdr.crc != wal_batch_crc(&hdr, buf + sizeof(hdr), hdr.len_bytes - sizeof(hdr)))
+		return BATCH_BAD;
+	*ret_hdr = hdr;
+	return BATCH_OK;
+}
+
+/* State of the walk along the log. */
+struct walk {
+	uint64_t lsn;
+	uint32_t prev_crc; /* 0: not known */
+	uint32_t inc;
+	struct wal_replay_batch *batches; /* of one window */
+	uint32_t batch_nr;
+};
+
+/* Take the batches at the start of the window that continue the log. True when the end was found.
+ */
+static bool
+walk_window(const struct wal *wal, struct walk *walk, const uint8_t *buf, uint64_t len)
+{
+	uint64_t pos = 0;
+
+	walk->batch_nr = 0;
+	for (;;) {
+		struct wal_batch_df hdr;
+		enum batch_verdict verdict;
+
+		verdict = batch_check(wal, walk->lsn, buf + pos, len - pos, &hdr);
+		if (verdict == BATCH_CUT && walk->batch_nr > 0)
+			return false;
+		if (verdict != BATCH_OK || hdr.inc < walk->inc ||
+		    (walk->prev_crc != 0 && hdr.prev_crc != 0 && hdr.prev_crc != walk->prev_crc))
+			return true;
+		walk->batches[walk->batch_nr++] = (struct wal_replay_batch){
+		    .lsn = walk->lsn,
+		    .recs = buf + pos + sizeof(hdr),
+		    .len_bytes = hdr.len_bytes - sizeof(hdr),
+		    .rec_nr = hdr.rec_nr,
+		};
+		walk->prev_crc = hdr.crc;
+		walk->inc = hdr.inc;
+		walk->lsn += (hdr.len_bytes + DEV_BLOCK - 1) / DEV_BLOCK * DEV_BLOCK;
+		pos = pos + (walk->lsn - walk->batches[walk->batch_nr - 1].lsn);
+	}
+}
+
+/* See the top: whether somebody behind end_lsn knew that it was durable. */
+static int co_fn
+check_behind(struct wal *wal, struct walk *walk, uint8_t *buf)
+{
+	uint64_t len = WAL_WINDOW_BYTES < wal->ring_bytes ? WAL_WINDOW_BYTES : wal->ring_bytes;
+	uint64_t pos;
+	int rc;
+
+	rc = wal_ring_read(wal, walk->lsn, buf, len);
+	for (pos = DEV_BLOCK; rc == 0 && pos < len; pos += DEV_BLOCK) {
+		struct wal_batch_df hdr;
+
+		if (batch_check(wal, walk->lsn + pos, buf + pos, len - pos, &hdr) != BATCH_OK)
+			continue;
+		if (hdr.inc >= walk->inc && hdr.durable_lsn > walk->lsn) {
+			log_err("%s: damaged at log position %#llx: later records exist",
+				wal->dev->name, (unsigned long long)walk->lsn);
+			rc = -DER_CSUM;
+		}
+	}
+	return rc;
+}
+
+static int co_fn
+walk_log(struct wal *wal, struct walk *walk, uint8_t *buf)
+{
+	uint64_t limit = wal->tail_lsn + wal->ring_bytes;
+	bool end = false;
+	int rc = 0;
+
+	while (rc == 0 && !end && walk->lsn < limit) {
+		uint64_t len = limit - walk->lsn;
+
+		if (len > WAL_WINDOW_BYTES)
+			len = WAL_WINDOW_BYTES;
+		rc = wal_ring_read(wal, walk->lsn, buf, len);
+		if (rc != 0)
+			break;
+		end = walk_window(wal, walk, buf, len);
+		if (walk->batch_nr > 0 && wal->conf.replay != NULL)
+			rc = wal->conf.replay(wal->conf.arg, walk->batches, walk->batch_nr);
+	}
+	return rc == 0 ? check_behind(wal, walk, buf) : rc;
+}
+
+int co_fn
+wal_replay(struct wal *wal)
+{
+	struct walk walk = {.lsn = wal->tail_lsn, .inc = wal->tail_inc};
+	uint8_t *buf = dev_buf_alloc(WAL_WINDOW_BYTES);
+	int rc = -DER_NOMEM;
+
+	walk.batches = mem_calloc(WAL_WINDOW_BYTES / DEV_BLOCK, sizeof(*walk.batches));
+	if (buf != NULL && walk.batches != NULL)
+		rc = walk_log(wal, &walk, buf);
+	free(walk.batches);
+	dev_buf_free(buf, WAL_WINDOW_BYTES);
+	if (rc != 0)
+		return rc;
+	wal->stats.replay_bytes = walk.lsn - wal->tail_lsn;
+	wal->end_lsn = walk.lsn;
+	wal->durable_lsn = walk.lsn;
+	wal->inc_lsn = walk.lsn;
+	wal->prev_crc = walk.prev_crc;
+	return 0;
+}
