@@ -32,6 +32,14 @@ list_empty(const struct list *l)
 	return l->next == l;
 }
 
+/*
+ * Entries on the stack of a coroutine that waits are ordinary here; gcc takes them for a mistake,
+ * since it cannot see that somebody else unlinks them before the function returns.
+ */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdangling-pointer"
+#endif
 static inline void
 list_insert_between(struct list *e, struct list *prev, struct list *next)
 {
@@ -40,6 +48,9 @@ list_insert_between(struct list *e, struct list *prev, struct list *next)
 	e->prev = prev;
 	prev->next = e;
 }
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#pragma GCC diagnostic pop
+#endif
 
 /* Put e first / last in head's list. */
 static inline void

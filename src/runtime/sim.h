@@ -30,10 +30,20 @@ bool sim_chance(struct sim *sim, double p);
 uint64_t sim_hash(const struct sim *sim);
 void sim_hash_add(struct sim *sim, uint64_t v);
 
-/* An env on virtual time. skew_ns offsets its wall clock. The env is freed with the sim. */
+/*
+ * An env on virtual time with its own stream of random numbers. skew_ns offsets its wall clock.
+ * Freed with the sim. NULL when there is no memory.
+ */
 struct env *sim_env_create(struct sim *sim, int64_t skew_ns);
+/* Let the wall clock of env jump to another offset. */
+void sim_env_skew(struct env *env, int64_t skew_ns);
 
-/* A one-shot event at a virtual time; fn runs outside any coroutine. Embedded in the user's struct.
+/* Stop an xstream in its tracks and let it go on (what SIGSTOP and SIGCONT do to a process). */
+void sim_freeze(struct xs *xs, bool frozen);
+
+/*
+ * A one-shot event at a virtual time; fn runs outside any coroutine and xstream and may wake
+ * coroutines of any of them. Embedded in the user's struct; zeroed before its first use.
  */
 struct sim_event {
 	uint64_t at_ns;
@@ -45,8 +55,10 @@ struct sim_event {
 void sim_event_at(struct sim *sim, struct sim_event *ev, uint64_t at_ns);
 void sim_event_cancel(struct sim *sim, struct sim_event *ev);
 
-/* Run until done(arg), virtual time limit_ns (0 = none): -DER_TIMEDOUT, or nothing left to do:
- * -DER_HG-like deadlock reported as -DER_CANCELED. */
+/*
+ * Run until done(arg); -DER_TIMEDOUT when virtual time limit_ns (0 = none) is reached first,
+ * -DER_CANCELED when nothing is left that could happen (deadlock).
+ */
 int sim_run_until(struct sim *sim, bool (*done)(void *arg), void *arg, uint64_t limit_ns);
 /* Run for ns of virtual time. */
 void sim_run_for(struct sim *sim, uint64_t ns);

@@ -93,8 +93,9 @@ bool xs_step(struct xs *xs);
 /*
  * Drive the loop on the calling thread until done(arg) is true (checked before every turn), the
  * deadline (monotonic ns, 0 = none) passes: -DER_TIMEDOUT, or xs_stop(): -DER_CANCELED. Sleeps when
- * idle. In the simulator it drives the whole simulation. Not from inside a coroutine or a callback
- * of a loop. -DER_UNINIT in a child forked after the xstream was made.
+ * idle. In the simulator it drives the whole simulation (-DER_SHUTDOWN: nothing in it can happen
+ * any more). Not from inside a coroutine or a callback of a loop. -DER_UNINIT in a child forked
+ * after the xstream was made.
  */
 int xs_run_until(struct xs *xs, bool (*done)(void *arg), void *arg, uint64_t deadline_ns);
 /*

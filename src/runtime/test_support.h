@@ -1,0 +1,34 @@
+/* What the runtime's tests share. */
+#ifndef RUNTIME_TEST_SUPPORT_H
+#define RUNTIME_TEST_SUPPORT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "runtime/xs.h"
+
+/* One xstream on the real clock. */
+struct test_xs {
+	struct env env;
+	struct xs *xs;
+};
+
+static inline void
+test_xs_open(struct test_xs *t)
+{
+	struct xs_conf conf = {.name = "test", .env = &t->env, .cpu = -1};
+
+	env_init_real(&t->env);
+	assert_int_equal(xs_create(&conf, &t->xs), 0);
+}
+
+static inline void
+test_xs_close(struct test_xs *t)
+{
+	xs_destroy(t->xs);
+}
+
+#endif
