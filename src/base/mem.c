@@ -45,7 +45,12 @@ fail_now(void)
 void *
 mem_calloc(size_t nr, size_t size)
 {
-	return fail_now() ? NULL : calloc(nr, size);
+	size_t total;
+
+	/* checked here, since sanitizers' calloc ends the program */
+	if (__builtin_mul_overflow(nr, size, &total) || fail_now())
+		return NULL;
+	return calloc(nr, size);
 }
 
 void *
@@ -57,7 +62,11 @@ mem_alloc(size_t size)
 void *
 mem_realloc(void *p, size_t nr, size_t size)
 {
-	return fail_now() ? NULL : reallocarray(p, nr, size);
+	size_t total;
+
+	if (__builtin_mul_overflow(nr, size, &total) || fail_now())
+		return NULL;
+	return realloc(p, total);
 }
 
 void *
