@@ -372,7 +372,7 @@ uint32_t d_hash_mix96(uint32_t a, uint32_t b, uint32_t c);
 /** Index of the entry of a sorted ring of hashes that owns value (consistent hashing). */
 unsigned int d_hash_srch_u64(uint64_t *hashes, unsigned int nhashes, uint64_t value);
 
-/** Bernstein's string hash, xor form, of len bytes. */
+/** Bernstein's string hash (times 33, plus), of len bytes. */
 uint32_t d_hash_string_u32(const char *string, unsigned int len);
 
 /** MurmurHash64A. */
