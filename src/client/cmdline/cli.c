@@ -14,8 +14,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include <gurt/common.h>
-
+#include "base/err.h"
 #include "client/cmdline/cli.h"
 
 enum {
@@ -194,7 +193,7 @@ cli_fail_der(struct cli *cli, int der, const char *fmt, ...)
 	va_list ap;
 	int rc;
 
-	snprintf(tail, sizeof(tail), ": %s(%d): %s", d_errstr(der), der, d_errdesc(der));
+	snprintf(tail, sizeof(tail), ": %s(%d): %s", err_name(der), der, err_text(der));
 	va_start(ap, fmt);
 	rc = fail_v(cli, der, tail, fmt, ap);
 	va_end(ap);
