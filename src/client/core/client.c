@@ -5,8 +5,8 @@
  * call that needs the system asks the agent for the addresses of the management service and the
  * network provider, and opens the network.
  *
- * Each thread keeps the context of its last blocking call. The context belongs to the client, the
- * thread only remembers it together with the client's serial number, so a client may be destroyed
+ * Each thread remembers the context of its blocking calls. It belongs to the client, the thread
+ * keeps only its address together with the client's serial number, so a client may be destroyed
  * while other threads still remember contexts of it: they notice by the number. When a thread ends
  * its context goes to the client's idle list for the next one.
  */
@@ -103,20 +103,28 @@ client_learn_uris(struct client *client, const char *const *uris, uint32_t nr)
 	pthread_mutex_unlock(&client->lock);
 }
 
+/* A copy of s, which may be NULL. */
+static int
+dup_opt(const char *s, char **ret_copy)
+{
+	if (s == NULL)
+		return 0;
+	*ret_copy = mem_strdup(s);
+	return *ret_copy == NULL ? -DER_NOMEM : 0;
+}
+
 static int
 client_set_static(struct client *client, const struct client_conf *conf)
 {
 	uint32_t i;
-	int rc = 0;
+	int rc;
 
 	client->is_static = true;
-	client->system = mem_strdup(conf->system);
-	client->user = mem_strdup(conf->user);
-	client->group = mem_strdup(conf->group);
-	if ((conf->system != NULL && client->system == NULL) ||
-	    (conf->user != NULL && client->user == NULL) ||
-	    (conf->group != NULL && client->group == NULL))
-		return -DER_NOMEM;
+	rc = dup_opt(conf->system, &client->system);
+	if (rc == 0)
+		rc = dup_opt(conf->user, &client->user);
+	if (rc == 0)
+		rc = dup_opt(conf->group, &client->group);
 	for (i = 0; rc == 0 && i < conf->ms_uri_nr; i++)
 		rc = client_learn_locked(client, conf->ms_uris[i]);
 	return rc;
@@ -429,7 +437,11 @@ struct thread_ctx {
 	struct ctx *ctx;
 };
 
-static __thread struct thread_ctx thread_ctx;
+/* One is enough but for programs with several clients (tests, the simulator). */
+enum { THREAD_CTX_NR = 8 };
+
+static __thread struct thread_ctx thread_ctxs[THREAD_CTX_NR];
+static __thread uint32_t thread_ctx_next;
 static pthread_key_t thread_key;
 static pthread_once_t thread_once = PTHREAD_ONCE_INIT;
 
@@ -458,12 +470,15 @@ thread_end(void *arg)
 {
 	struct thread_ctx *tc = arg;
 	struct client *client = client_default();
+	uint32_t i;
 
 	/* Only the default client can be known to live still. */
-	if (client != NULL && client == tc->client && client->serial == tc->serial &&
-	    tc->ctx != NULL && tc->ctx->fork_gen == fork_gen())
-		client_ctx_idle(client, tc->ctx);
-	tc->ctx = NULL;
+	for (i = 0; i < THREAD_CTX_NR; i++, tc++) {
+		if (client != NULL && client == tc->client && client->serial == tc->serial &&
+		    tc->ctx != NULL && tc->ctx->fork_gen == fork_gen())
+			client_ctx_idle(client, tc->ctx);
+		tc->ctx = NULL;
+	}
 }
 
 static void
@@ -472,17 +487,26 @@ thread_key_make(void)
 	pthread_key_create(&thread_key, thread_end);
 }
 
+static bool
+thread_ctx_is(const struct thread_ctx *tc, const struct client *client)
+{
+	return tc->client == client && tc->serial == client->serial && tc->ctx != NULL &&
+	       tc->ctx->fork_gen == fork_gen();
+}
+
 int
 client_thread_ctx(struct client *client, struct ctx **ret_ctx)
 {
-	struct thread_ctx *tc = &thread_ctx;
+	struct thread_ctx *tc = thread_ctxs;
 	struct ctx *ctx = NULL;
+	uint32_t i;
 	int rc;
 
-	if (tc->client == client && tc->serial == client->serial && tc->ctx != NULL &&
-	    tc->ctx->fork_gen == fork_gen()) {
-		*ret_ctx = tc->ctx;
-		return 0;
+	for (i = 0; i < THREAD_CTX_NR; i++) {
+		if (thread_ctx_is(&thread_ctxs[i], client)) {
+			*ret_ctx = thread_ctxs[i].ctx;
+			return 0;
+		}
 	}
 	pthread_mutex_lock(&client->lock);
 	while (ctx == NULL && client->idle_nr > 0) {
@@ -497,7 +521,8 @@ client_thread_ctx(struct client *client, struct ctx **ret_ctx)
 			return rc;
 	}
 	pthread_once(&thread_once, thread_key_make);
-	pthread_setspecific(thread_key, tc);
+	pthread_setspecific(thread_key, thread_ctxs);
+	tc = &thread_ctxs[thread_ctx_next++ % THREAD_CTX_NR];
 	tc->client = client;
 	tc->serial = client->serial;
 	tc->ctx = ctx;

@@ -104,8 +104,9 @@ struct ctx {
 	pthread_cond_t cond;
 	bool busy;
 	uint32_t waiter_nr;
-	struct list done; /* operations that ended, for the driver to complete */
-	struct list ops;  /* operations that have not ended */
+	pthread_mutex_t ev_lock; /* state of events without a queue */
+	struct list done;        /* operations that ended, for the driver to complete */
+	struct list ops;         /* operations that have not ended */
 	struct xs_msg sweep_msg;
 	_Atomic bool sweeping; /* sweep_msg is posted */
 };
@@ -148,7 +149,8 @@ struct op {
 	struct xs_msg msg;
 };
 
-/* Run fn on the calling thread's context and wait. */
+/* Run fn on the calling thread's context and wait. From a coroutine of that context it is called
+ * directly. */
 int op_call(struct client *client, op_fn_t fn, void *args);
 
 /*

@@ -59,6 +59,7 @@ ctx_create(struct client *client, struct ctx **ret_ctx)
 	htable_init(&ctx->peers);
 	ctx->sweep_msg.fn = ctx_sweep;
 	pthread_mutex_init(&ctx->lock, NULL);
+	pthread_mutex_init(&ctx->ev_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&ctx->cond, &attr);
@@ -233,6 +234,7 @@ ctx_destroy(struct ctx *ctx)
 	client_ctx_unlink(ctx->client, ctx);
 	if (ctx->fork_gen != fork_gen()) {
 		/* The parent's: its descriptors, rings and connections are not ours to close. */
+		xs_destroy(ctx->xs);
 		free(ctx);
 		return;
 	}
@@ -254,6 +256,7 @@ ctx_destroy(struct ctx *ctx)
 	}
 	xs_destroy(ctx->xs);
 	pthread_mutex_destroy(&ctx->lock);
+	pthread_mutex_destroy(&ctx->ev_lock);
 	pthread_cond_destroy(&ctx->cond);
 	free(ctx);
 }
@@ -309,6 +312,11 @@ op_call(struct client *client, op_fn_t fn, void *args)
 	if (rc != 0)
 		return rc;
 	op_prepare(&op);
+	if (co_self() != NULL) { /* a scenario of the simulator that calls public functions */
+		assert(co_xs() == op.ctx->xs);
+		op_entry(&op);
+		return op.rc;
+	}
 	rc = co_spawn(op.ctx->xs, op_entry, &op);
 	if (rc != 0) {
 		list_del(&op.link);
