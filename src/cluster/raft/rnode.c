@@ -748,16 +748,22 @@ node_free(struct rnode *node)
 }
 
 void co_fn
-rnode_stop(struct rnode *node)
+rnode_stop_begin(struct rnode *node)
 {
 	struct transfer t = {0};
 	struct call c = {0};
 
-	if (node == NULL)
-		return;
 	if (node->ready && !is_alone(node))
 		call_run(node, &t.call, transfer_event);
 	call_run(node, &c, close_event);
+}
+
+void co_fn
+rnode_stop(struct rnode *node)
+{
+	if (node == NULL)
+		return;
+	rnode_stop_begin(node);
 	rnode_net_stop(node);
 	node->stopping = true;
 	co_waitq_wake_one(&node->loop_wq);

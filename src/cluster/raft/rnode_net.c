@@ -619,10 +619,16 @@ rnode_net_start(struct rnode *node)
 	return rpc_register(node->conf.ep, OPC_RAFT_MSG, on_raft_msg, node);
 }
 
+static void
+on_raft_gone(struct rpc_in *rpc, void *arg)
+{
+	rpc_reply(rpc, -DER_NOTREPLICA, NULL, 0);
+}
+
 void
 rnode_net_stop(struct rnode *node)
 {
-	rpc_register(node->conf.ep, OPC_RAFT_MSG, NULL, NULL);
+	rpc_register(node->conf.ep, OPC_RAFT_MSG, on_raft_gone, NULL);
 }
 
 void
