@@ -44,6 +44,7 @@
 #include "base/list.h"
 #include "runtime/co.h"
 #include "store/dev/dev.h"
+#include "store/wal/durable.h"
 
 /* "A page is missing; have it loaded and start over." Never leaves the store. */
 #define HEAP_MISS (-DER_FETCH_AGAIN)
@@ -206,12 +207,7 @@ int co_fn heap_wait_durable(struct heap *heap, uint64_t lsn);
 /* Callback form: fn runs outside any coroutine (must not yield) once lsn is durable (rc 0) or the
  * heap failed or is being closed (rc != 0). Runs at once when already durable. Callbacks fire in
  * lsn order and must be registered in lsn order (the hook of a commit is the place). */
-struct heap_durable_cb {
-	struct list link;
-	uint64_t lsn;
-	void (*fn)(struct heap_durable_cb *cb, int rc);
-};
-void heap_on_durable(struct heap *heap, struct heap_durable_cb *cb, uint64_t lsn);
+void heap_on_durable(struct heap *heap, struct durable_cb *cb, uint64_t lsn);
 
 /* Run a checkpoint now and wait for it (tests, shutdown). */
 int co_fn heap_checkpoint(struct heap *heap);

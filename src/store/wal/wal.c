@@ -263,9 +263,9 @@ wal_error(const struct wal *wal)
 static void
 run_callbacks(struct wal *wal)
 {
-	struct wal_cb *cb;
+	struct durable_cb *cb;
 
-	while ((cb = list_first(&wal->cbs, struct wal_cb, link)) != NULL) {
+	while ((cb = list_first(&wal->cbs, struct durable_cb, link)) != NULL) {
 		bool durable = cb->lsn <= wal->durable_lsn;
 
 		if (!durable && wal->rc == 0)
@@ -276,7 +276,7 @@ run_callbacks(struct wal *wal)
 }
 
 void
-wal_on_durable(struct wal *wal, struct wal_cb *cb, uint64_t lsn)
+wal_on_durable(struct wal *wal, struct durable_cb *cb, uint64_t lsn)
 {
 	struct list *pos = wal->cbs.prev;
 
@@ -286,20 +286,20 @@ wal_on_durable(struct wal *wal, struct wal_cb *cb, uint64_t lsn)
 		cb->fn(cb, lsn <= wal->durable_lsn ? 0 : wal->rc);
 		return;
 	}
-	while (pos != &wal->cbs && list_entry(pos, struct wal_cb, link)->lsn > lsn)
+	while (pos != &wal->cbs && list_entry(pos, struct durable_cb, link)->lsn > lsn)
 		pos = pos->prev;
 	list_push_front(pos, &cb->link);
 }
 
 struct sleeper {
-	struct wal_cb cb;
+	struct durable_cb cb;
 	struct co *co;
 	bool done;
 	int rc;
 };
 
 static void
-wake_sleeper(struct wal_cb *cb, int rc)
+wake_sleeper(struct durable_cb *cb, int rc)
 {
 	struct sleeper *s = container_of(cb, struct sleeper, cb);
 
@@ -324,7 +324,7 @@ wal_wait(struct wal *wal, uint64_t lsn)
 	return s.rc;
 }
 
-static void
+void
 wal_fail(struct wal *wal, int rc)
 {
 	if (wal->rc != 0)

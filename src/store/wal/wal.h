@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "runtime/co.h"
 #include "store/dev/dev.h"
+#include "store/wal/durable.h"
 
 struct wal;
 struct xs;
@@ -91,15 +92,12 @@ uint64_t wal_open_lsn(const struct wal *wal);
 /* --- durability
  * ------------------------------------------------------------------------------------ */
 
-struct wal_cb {
-	struct list link;
-	uint64_t lsn;
-	void (*fn)(struct wal_cb *cb, int rc);
-};
+/* Let nothing become durable from now on (the device of pages failed); waiters get rc. */
+void wal_fail(struct wal *wal, int rc);
 uint64_t wal_durable_lsn(const struct wal *wal);
 int wal_error(const struct wal *wal); /* 0 or what failed it */
 /* fn once lsn is durable, or with the error. At once when it is already. Must not yield. */
-void wal_on_durable(struct wal *wal, struct wal_cb *cb, uint64_t lsn);
+void wal_on_durable(struct wal *wal, struct durable_cb *cb, uint64_t lsn);
 int co_fn wal_wait(struct wal *wal, uint64_t lsn);
 
 /* Everything below lsn (a value of wal_open_lsn() at some time, all before it durable) is in place

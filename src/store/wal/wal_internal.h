@@ -50,7 +50,7 @@ struct wal {
 	uint8_t *buf_cache[WAL_BUF_CACHE];
 	uint32_t buf_cache_nr;
 
-	struct list cbs;           /* wal_cb, by lsn */
+	struct list cbs;           /* durable_cb, by lsn */
 	struct list space_waiters; /* reserve_waiter */
 	struct co_waitq work;      /* idle writers */
 	struct co_group writers;

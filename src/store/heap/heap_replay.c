@@ -1,0 +1,167 @@
+/*
+ * Heap: redo records, and recovery from them.
+ *
+ * Records hold final bytes, so applying them in order, from a point at or before the last
+ * checkpoint, gives the state at the log's end whatever mixture of older and newer pages was on the
+ * device. Each call gets the batches of several MiB of log: the pages they touch are found first,
+ * loaded together, and then changed without another wait.
+ */
+#define LOG_FACILITY "heap"
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/heap/heap_internal.h"
+
+struct range {
+	uint64_t off;
+	uint32_t len;
+	const uint8_t *bytes;
+};
+
+/* Read the range at p of a record that was checked; returns what follows it. */
+static const uint8_t *
+range_next(const uint8_t *p, struct range *ret)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	ret->off = word >> HEAP_RANGE_LEN_BITS;
+	ret->len = word & ((1u << HEAP_RANGE_LEN_BITS) - 1);
+	ret->bytes = p + sizeof(word);
+	return ret->bytes + ret->len;
+}
+
+int
+heap_rec_check(const struct heap *heap, const uint8_t *rec, uint32_t max, uint32_t *ret_len)
+{
+	const uint8_t *p = rec + sizeof(struct heap_rec_df), *end;
+	struct heap_rec_df hdr;
+	uint32_t i;
+
+	if (max < sizeof(hdr))
+		return -DER_CSUM;
+	memcpy(&hdr, rec, sizeof(hdr));
+	if (hdr.len_bytes < sizeof(hdr) || hdr.len_bytes > max)
+		return -DER_CSUM;
+	end = rec + hdr.len_bytes;
+	for (i = 0; i < hdr.range_nr; i++) {
+		struct range r;
+
+		if (end - p < HEAP_RANGE_WORD)
+			return -DER_CSUM;
+		p = range_next(p, &r);
+		if (p > end || r.len == 0 || r.off >= heap->size || r.len > heap->size - r.off)
+			return -DER_CSUM;
+	}
+	if (p != end)
+		return -DER_CSUM;
+	*ret_len = hdr.len_bytes;
+	return 0;
+}
+
+void
+heap_rec_apply(uint8_t *image, const uint8_t *rec)
+{
+	const uint8_t *p = rec + sizeof(struct heap_rec_df);
+	struct heap_rec_df hdr;
+	uint32_t i;
+
+	memcpy(&hdr, rec, sizeof(hdr));
+	for (i = 0; i < hdr.range_nr; i++) {
+		struct range r;
+
+		p = range_next(p, &r);
+		memcpy(image + r.off, r.bytes, r.len);
+	}
+}
+
+/* --- passes over the records of a batch
+ * ------------------------------------------------------------ */
+
+typedef void (*rec_fn)(struct heap *heap, const uint8_t *rec, const struct wal_replay_batch *batch,
+		       void *arg);
+
+static int
+for_each_rec(struct heap *heap, const struct wal_replay_batch *batch, bool check, rec_fn fn,
+	     void *arg)
+{
+	uint32_t pos = 0, len, i;
+
+	for (i = 0; i < batch->rec_nr; i++) {
+		if (check &&
+		    heap_rec_check(heap, batch->recs + pos, batch->len_bytes - pos, &len) != 0)
+			break;
+		memcpy(&len, batch->recs + pos, sizeof(len));
+		fn(heap, batch->recs + pos, batch, arg);
+		pos += len;
+	}
+	if (i == batch->rec_nr && pos == batch->len_bytes)
+		return 0;
+	log_err("%s: record %u of the batch at log position %#llx is malformed", heap->pages->name,
+		i, (unsigned long long)batch->lsn);
+	return -DER_CSUM;
+}
+
+/* Note the pages a record touches. */
+static void
+mark_rec(struct heap *heap, const uint8_t *rec, const struct wal_replay_batch *batch, void *arg)
+{
+	const uint8_t *p = rec + sizeof(struct heap_rec_df);
+	uint64_t *want = arg;
+	struct heap_rec_df hdr;
+	uint64_t idx;
+	uint32_t i;
+
+	memcpy(&hdr, rec, sizeof(hdr));
+	for (i = 0; i < hdr.range_nr; i++) {
+		struct range r;
+
+		p = range_next(p, &r);
+		for (idx = r.off / HEAP_PAGE; idx <= (r.off + r.len - 1) / HEAP_PAGE; idx++)
+			want[idx / 64] |= 1ull << (idx % 64);
+	}
+}
+
+static void
+apply_rec(struct heap *heap, const uint8_t *rec, const struct wal_replay_batch *batch, void *arg)
+{
+	const uint8_t *p = rec + sizeof(struct heap_rec_df);
+	uint64_t end = batch->lsn + sizeof(uint64_t); /* any position inside the batch */
+	struct heap_rec_df hdr;
+	uint64_t idx;
+	uint32_t i;
+
+	memcpy(&hdr, rec, sizeof(hdr));
+	heap_rec_apply(heap->base, rec);
+	if (heap->shadow != NULL)
+		heap_rec_apply(heap->shadow, rec);
+	for (i = 0; i < hdr.range_nr; i++) {
+		struct range r;
+
+		p = range_next(p, &r);
+		for (idx = r.off / HEAP_PAGE; idx <= (r.off + r.len - 1) / HEAP_PAGE; idx++)
+			heap_page_dirty(heap, idx, batch->lsn, end);
+	}
+}
+
+int co_fn
+heap_replay(void *arg, const struct wal_replay_batch *batches, uint32_t batch_nr)
+{
+	struct heap *heap = arg;
+	uint64_t *want = mem_calloc((heap->page_nr + 63) / 64, sizeof(*want));
+	uint32_t i;
+	int rc = 0;
+
+	if (want == NULL)
+		return -DER_NOMEM;
+	for (i = 0; rc == 0 && i < batch_nr; i++)
+		rc = for_each_rec(heap, &batches[i], true, mark_rec, want);
+	if (rc == 0)
+		rc = heap_load_marked(heap, want);
+	for (i = 0; rc == 0 && i < batch_nr; i++)
+		rc = for_each_rec(heap, &batches[i], false, apply_rec, NULL);
+	free(want);
+	return rc;
+}

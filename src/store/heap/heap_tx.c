@@ -1,0 +1,516 @@
+/*
+ * Heap: transactions.
+ *
+ * A transaction collects the ranges it is going to change, each with a copy of its old bytes. Abort
+ * puts the copies back in reverse order. Commit sorts and merges the ranges, copies their final
+ * bytes into one record of the log, marks the pages dirty and is done: what can fail (memory for
+ * the lists, room in the log's buffer, space in the ring) was made sure of when the ranges were
+ * declared.
+ *
+ * Between begin and end nothing yields, so there is one transaction object per heap and its lists
+ * keep their memory from one transaction to the next.
+ */
+#define LOG_FACILITY "heap"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/heap/heap_internal.h"
+
+enum {
+	RANGES_FIRST = 64,
+	UNDO_FIRST = 4096,
+	UNDO_NONE = UINT32_MAX,
+	LOOK_BACK = 4,      /* ranges compared to find that a byte is declared already */
+	KEEP_RANGES = 4096, /* lists larger than this are not kept for the next transaction */
+	KEEP_UNDO = 256 << 10,
+	SORT_SMALL = 24,
+};
+
+/* --- lists ---------------------------------------------------------------------------------------
+ */
+
+/* Make room for one more element of size bytes. */
+static int
+grow(void **list, uint32_t *cap, uint64_t need, size_t size, uint32_t first)
+{
+	uint64_t want = *cap == 0 ? first : *cap;
+	void *p;
+
+	if (need <= *cap)
+		return 0;
+	while (want < need)
+		want *= 2;
+	p = mem_realloc(*list, want, size);
+	if (p == NULL)
+		return -DER_NOMEM;
+	*list = p;
+	*cap = want;
+	return 0;
+}
+
+static void
+drop_large(void **list, uint32_t *cap, uint32_t keep)
+{
+	if (*cap <= keep)
+		return;
+	free(*list);
+	*list = NULL;
+	*cap = 0;
+}
+
+void
+heap_tx_fini(struct heap_tx *tx)
+{
+	free(tx->ranges);
+	free(tx->undo);
+	free(tx->frees);
+	free(tx->slabs);
+}
+
+/* --- begin
+ * ----------------------------------------------------------------------------------------- */
+
+struct heap_tx *
+heap_tx_begin(struct heap *heap, struct heap_resv *resv)
+{
+	struct heap_tx *tx = &heap->tx;
+
+	assert(!tx->open && !heap->conf.read_only && resv->log_bytes > 0);
+	tx->heap = heap;
+	tx->resv = resv;
+	tx->open = true;
+	tx->claimed_nr = 0;
+	tx->log_bytes = sizeof(struct heap_rec_df);
+	tx->range_nr = 0;
+	tx->undo_len = 0;
+	tx->free_nr = 0;
+	tx->slab_nr = 0;
+	tx->slabs_taken = 0;
+	list_init(&tx->hooks);
+	heap->change_seq++;
+	return tx;
+}
+
+struct heap *
+heap_tx_heap(const struct heap_tx *tx)
+{
+	return tx->heap;
+}
+
+struct heap_tx *
+heap_tx_current(const struct heap *heap)
+{
+	return heap->tx.open ? (struct heap_tx *)&heap->tx : NULL;
+}
+
+void
+heap_tx_hook_add(struct heap_tx *tx, struct heap_tx_hook *hook)
+{
+	list_push_back(&tx->hooks, &hook->link);
+}
+
+/* --- declaring
+ * --------------------------------------------------------------------------------------- */
+
+/* Room for nr more ranges of bytes in all, without allocation. */
+static int
+heap_tx_room(struct heap_tx *tx, uint32_t nr, uint32_t bytes)
+{
+	uint64_t total = tx->log_bytes + (uint64_t)nr * HEAP_RANGE_WORD + bytes;
+	int rc;
+
+	if (total > tx->resv->log_bytes)
+		return -DER_NOSPACE;
+	rc = wal_ensure(tx->heap->wal, total);
+	if (rc == 0)
+		rc = grow((void **)&tx->ranges, &tx->range_cap,
+			  (uint64_t)tx->range_nr + tx->claimed_nr + nr, sizeof(*tx->ranges),
+			  RANGES_FIRST);
+	return rc;
+}
+
+int
+heap_tx_claim(struct heap_tx *tx, uint32_t nr, uint32_t bytes)
+{
+	int rc;
+
+	rc = heap_tx_room(tx, nr, bytes);
+	if (rc != 0)
+		return rc;
+	tx->claimed_nr += nr;
+	tx->log_bytes += (uint64_t)nr * HEAP_RANGE_WORD + bytes;
+	return 0;
+}
+
+void
+heap_tx_add_claimed(struct heap_tx *tx, uint64_t off, uint32_t len)
+{
+	assert(tx->claimed_nr > 0);
+	tx->claimed_nr--;
+	tx->ranges[tx->range_nr++] = (struct tx_range){.off = off, .len = len, .undo = UNDO_NONE};
+	tx->heap->change_seq++;
+}
+
+/* Room was made before. */
+static void
+range_push(struct heap_tx *tx, uint64_t off, uint32_t len, uint32_t undo)
+{
+	tx->ranges[tx->range_nr++] = (struct tx_range){.off = off, .len = len, .undo = undo};
+	tx->log_bytes += HEAP_RANGE_WORD + len;
+	tx->heap->change_seq++;
+}
+
+int
+heap_tx_add_fresh(struct heap_tx *tx, uint64_t off, uint32_t len)
+{
+	int rc;
+
+	rc = heap_tx_room(tx, 1, len);
+	if (rc == 0)
+		range_push(tx, off, len, UNDO_NONE);
+	return rc;
+}
+
+static bool
+already_declared(const struct heap_tx *tx, uint64_t off, uint32_t len)
+{
+	uint32_t i, nr = tx->range_nr < LOOK_BACK ? tx->range_nr : LOOK_BACK;
+
+	for (i = 1; i <= nr; i++) {
+		const struct tx_range *r = &tx->ranges[tx->range_nr - i];
+
+		if (off >= r->off && off + len <= r->off + r->len)
+			return true;
+	}
+	return false;
+}
+
+int
+heap_tx_add(struct heap_tx *tx, uint64_t off, uint32_t len)
+{
+	struct heap *heap = tx->heap;
+	const uint8_t *now;
+	int rc;
+
+	assert(tx->open);
+	now = heap_try(heap, off, len);
+	if (now == NULL)
+		return HEAP_MISS;
+	if (already_declared(tx, off, len))
+		return 0;
+	rc = heap_tx_room(tx, 1, len);
+	if (rc == 0)
+		rc = grow((void **)&tx->undo, &tx->undo_cap, (uint64_t)tx->undo_len + len, 1,
+			  UNDO_FIRST);
+	if (rc != 0)
+		return rc;
+	memcpy(tx->undo + tx->undo_len, now, len);
+	range_push(tx, off, len, tx->undo_len);
+	tx->undo_len += len;
+	return 0;
+}
+
+int
+heap_tx_write(struct heap_tx *tx, uint64_t off, const void *src, uint32_t len)
+{
+	int rc;
+
+	rc = heap_tx_add(tx, off, len);
+	if (rc == 0)
+		memcpy(tx->heap->base + off, src, len);
+	return rc;
+}
+
+int
+heap_tx_note_slab(struct heap_tx *tx, uint32_t slab)
+{
+	int rc;
+
+	if (tx->slab_nr > 0 && tx->slabs[tx->slab_nr - 1] == slab)
+		return 0;
+	rc = grow((void **)&tx->slabs, &tx->slab_cap, tx->slab_nr + 1, sizeof(*tx->slabs),
+		  RANGES_FIRST);
+	if (rc == 0)
+		tx->slabs[tx->slab_nr++] = slab;
+	return rc;
+}
+
+/* --- ending
+ * ------------------------------------------------------------------------------------------- */
+
+static void
+tx_end(struct heap_tx *tx)
+{
+	tx->open = false;
+	tx->resv = NULL;
+	drop_large((void **)&tx->ranges, &tx->range_cap, KEEP_RANGES);
+	drop_large((void **)&tx->undo, &tx->undo_cap, KEEP_UNDO);
+	drop_large((void **)&tx->frees, &tx->free_cap, KEEP_RANGES);
+	drop_large((void **)&tx->slabs, &tx->slab_cap, KEEP_RANGES);
+}
+
+static void
+run_hooks(struct heap_tx *tx, bool committed, uint64_t lsn)
+{
+	while (!list_empty(&tx->hooks)) {
+		struct list *pos = committed ? tx->hooks.next : tx->hooks.prev;
+		struct heap_tx_hook *hook = list_entry(pos, struct heap_tx_hook, link);
+
+		list_del(pos);
+		hook->fn(hook, committed, lsn);
+	}
+}
+
+void
+heap_tx_abort(struct heap_tx *tx)
+{
+	struct heap *heap = tx->heap;
+	uint32_t i;
+
+	assert(tx->open);
+	for (i = tx->range_nr; i-- > 0;) {
+		const struct tx_range *r = &tx->ranges[i];
+
+		if (r->undo != UNDO_NONE)
+			memcpy(heap->base + r->off, tx->undo + r->undo, r->len);
+	}
+	heap_alloc_rollback(tx);
+	heap->change_seq++;
+	run_hooks(tx, false, 0);
+	tx_end(tx);
+}
+
+static int
+range_cmp(const void *a, const void *b)
+{
+	const struct tx_range *ra = a, *rb = b;
+
+	return ra->off < rb->off ? -1 : ra->off > rb->off;
+}
+
+static void
+sort_ranges(struct tx_range *r, uint32_t nr)
+{
+	uint32_t i, j;
+
+	if (nr > SORT_SMALL) {
+		qsort(r, nr, sizeof(*r), range_cmp);
+		return;
+	}
+	for (i = 1; i < nr; i++) {
+		struct tx_range x = r[i];
+
+		for (j = i; j > 0 && r[j - 1].off > x.off; j--)
+			r[j] = r[j - 1];
+		r[j] = x;
+	}
+}
+
+/* Join ranges that overlap or touch; returns how many are left. */
+static uint32_t
+merge_ranges(struct tx_range *r, uint32_t nr)
+{
+	uint32_t i, last = 0;
+
+	for (i = 1; i < nr; i++) {
+		uint64_t end = r[last].off + r[last].len;
+
+		if (r[i].off > end) {
+			r[++last] = r[i];
+		} else if (r[i].off + r[i].len > end) {
+			r[last].len = r[i].off + r[i].len - r[last].off;
+		}
+	}
+	return last + 1;
+}
+
+/* Write the record; returns its length. */
+static uint32_t
+fill_record(const struct heap *heap, const struct tx_range *r, uint32_t nr, uint8_t *rec)
+{
+	struct heap_rec_df hdr = {.range_nr = nr};
+	uint8_t *p = rec + sizeof(hdr);
+	uint32_t i;
+
+	for (i = 0; i < nr; i++) {
+		uint64_t word = r[i].off << HEAP_RANGE_LEN_BITS | r[i].len;
+
+		memcpy(p, &word, sizeof(word));
+		memcpy(p + sizeof(word), heap->base + r[i].off, r[i].len);
+		p += sizeof(word) + r[i].len;
+	}
+	hdr.len_bytes = p - rec;
+	memcpy(rec, &hdr, sizeof(hdr));
+	return hdr.len_bytes;
+}
+
+static void
+mark_dirty(struct heap *heap, const struct tx_range *r, uint32_t nr, uint64_t rec_lsn, uint64_t lsn)
+{
+	uint32_t i, idx;
+
+	for (i = 0; i < nr; i++) {
+		uint32_t last = (r[i].off + r[i].len - 1) / HEAP_PAGE;
+
+		for (idx = r[i].off / HEAP_PAGE; idx <= last; idx++)
+			heap_page_dirty(heap, idx, rec_lsn, lsn);
+	}
+}
+
+/* Apply the record to the second image: what differs then was changed without being declared. */
+static void
+check_shadow(struct heap *heap, const struct tx_range *r, uint32_t nr, const uint8_t *rec)
+{
+	uint32_t i, idx;
+
+	if (heap->shadow == NULL)
+		return;
+	heap_rec_apply(heap->shadow, rec);
+	for (i = 0; i < nr; i++) {
+		uint32_t last = (r[i].off + r[i].len - 1) / HEAP_PAGE;
+
+		for (idx = r[i].off / HEAP_PAGE; idx <= last; idx++) {
+			uint64_t at = (uint64_t)idx * HEAP_PAGE;
+
+			if (memcmp(heap->shadow + at, heap->base + at, HEAP_PAGE) == 0)
+				continue;
+			while (heap->shadow[at] == heap->base[at])
+				at++;
+			log_crit("heap offset %#llx was changed without being declared",
+				 (unsigned long long)at);
+			abort();
+		}
+	}
+}
+
+static uint64_t
+commit_record(struct heap_tx *tx)
+{
+	struct heap *heap = tx->heap;
+	uint64_t rec_lsn, lsn;
+	uint8_t *rec;
+	uint32_t len;
+
+	sort_ranges(tx->ranges, tx->range_nr);
+	tx->range_nr = merge_ranges(tx->ranges, tx->range_nr);
+	rec_lsn = wal_open_lsn(heap->wal);
+	rec = wal_rec_begin(heap->wal);
+	len = fill_record(heap, tx->ranges, tx->range_nr, rec);
+	check_shadow(heap, tx->ranges, tx->range_nr, rec);
+	lsn = wal_rec_end(heap->wal, len);
+	mark_dirty(heap, tx->ranges, tx->range_nr, rec_lsn, lsn);
+	heap->last_lsn = lsn;
+	return lsn;
+}
+
+void
+heap_tx_commit(struct heap_tx *tx, uint64_t *ret_lsn)
+{
+	struct heap *heap = tx->heap;
+	struct heap_resv *resv = tx->resv;
+	uint64_t lsn = heap->last_lsn;
+
+	assert(tx->open);
+	heap_alloc_settle(tx);
+	if (tx->range_nr > 0)
+		lsn = commit_record(tx);
+	heap->stats.tx_nr++;
+	run_hooks(tx, true, lsn);
+	tx_end(tx);
+	heap_unreserve(heap, resv);
+	if (ret_lsn != NULL)
+		*ret_lsn = lsn;
+}
+
+/* --- reservations
+ * ---------------------------------------------------------------------------------------- */
+
+int co_fn
+heap_reserve(struct heap *heap, uint64_t log_bytes, uint64_t heap_bytes, uint32_t flags,
+	     struct heap_resv *ret_resv)
+{
+	struct heap_alloc *alloc = &heap->alloc;
+	bool reclaim = flags & HEAP_RESV_RECLAIM;
+	uint64_t slabs = heap_alloc_resv_slabs(heap_bytes);
+	int rc;
+
+	if (heap->rc != 0)
+		return heap->rc;
+	if (log_bytes == 0)
+		log_bytes = HEAP_TX_LOG_DEFAULT;
+	log_bytes += sizeof(struct heap_rec_df);
+	if (log_bytes > HEAP_TX_LOG_MAX || heap->conf.read_only)
+		return -DER_INVAL;
+	if (slabs > 0 &&
+	    alloc->free_slabs < alloc->reserved_slabs + slabs + (reclaim ? 0 : alloc->margin))
+		return -DER_NOSPACE;
+	alloc->reserved_slabs += slabs;
+	rc = wal_reserve(heap->wal, wal_cost(log_bytes), reclaim, flags & HEAP_RESV_NOWAIT);
+	if (rc != 0) {
+		alloc->reserved_slabs -= slabs;
+		return rc;
+	}
+	*ret_resv = (struct heap_resv){
+	    .log_bytes = log_bytes,
+	    .heap_bytes = heap_bytes,
+	    .flags = flags,
+	};
+	return 0;
+}
+
+void
+heap_unreserve(struct heap *heap, struct heap_resv *resv)
+{
+	if (resv->log_bytes == 0)
+		return;
+	heap->alloc.reserved_slabs -= heap_alloc_resv_slabs(resv->heap_bytes);
+	wal_unreserve(heap->wal, wal_cost(resv->log_bytes));
+	memset(resv, 0, sizeof(*resv));
+}
+
+int co_fn
+heap_tx_run(struct heap *heap, uint64_t log_bytes, uint64_t heap_bytes, uint32_t flags,
+	    int (*fn)(struct heap_tx *tx, void *arg), void *arg, uint64_t *ret_lsn)
+{
+	struct heap_resv resv;
+	struct heap_tx *tx;
+	int rc;
+
+	rc = heap_reserve(heap, log_bytes, heap_bytes, flags, &resv);
+	if (rc != 0)
+		return rc;
+	do {
+		tx = heap_tx_begin(heap, &resv);
+		rc = fn(tx, arg);
+		if (rc == 0)
+			heap_tx_commit(tx, ret_lsn);
+		else
+			heap_tx_abort(tx);
+	} while (heap_retry(heap, &rc));
+	heap_unreserve(heap, &resv);
+	return rc;
+}
+
+/* --- durability
+ * -------------------------------------------------------------------------------------------- */
+
+uint64_t
+heap_last_lsn(const struct heap *heap)
+{
+	return heap->last_lsn;
+}
+
+uint64_t
+heap_durable_lsn(const struct heap *heap)
+{
+	return wal_durable_lsn(heap->wal);
+}
+
+int co_fn
+heap_wait_durable(struct heap *heap, uint64_t lsn)
+{
+	return wal_wait(heap->wal, lsn);
+}
