@@ -25,16 +25,17 @@
 
 enum {
 	FAB_MSG_MAX = 49 * 1024, /* bytes of one message */
-	FAB_URI_MAX = 96,	 /* with the final zero */
-	FAB_RMA_IOV_MAX = 4,	 /* local segments of one RMA operation */
-	FAB_PRIV_WORDS = 16,	 /* room for the implementation inside an operation */
+	FAB_URI_MAX = 96,        /* with the final zero */
+	FAB_RMA_IOV_MAX = 4,     /* local segments of one RMA operation */
+	FAB_PRIV_WORDS = 16,     /* room for the implementation inside an operation */
 };
 
 struct fab_ep;
 struct fab_peer; /* the address of a remote endpoint, in the form the implementation wants */
-struct fab_rx;	 /* a receive buffer */
+struct fab_rx;   /* a receive buffer */
 
-/* --- messages ----------------------------------------------------------------------------------- */
+/* --- messages -----------------------------------------------------------------------------------
+ */
 
 /* A message to send. Owned by the caller until fab_send() returned 0, then by the fabric until
  * done() is called. */
@@ -44,7 +45,9 @@ struct fab_tx {
 	uint32_t len;
 	uint32_t cap;
 	void (*done)(struct fab_tx *tx, int rc); /* the buffer is the owner's again */
-	void *arg;
+	void *arg;                               /* for the owner, and so are these: */
+	uint64_t since_ns;
+	uint32_t frame_nr;
 	uint64_t priv[FAB_PRIV_WORDS];
 };
 
@@ -56,7 +59,8 @@ struct fab_events {
 	void (*ready)(void *arg);
 };
 
-/* --- remote memory ------------------------------------------------------------------------------ */
+/* --- remote memory ------------------------------------------------------------------------------
+ */
 
 enum fab_access {
 	FAB_REMOTE_READ = 1,
@@ -84,7 +88,8 @@ struct fab_rma {
 	uint64_t priv[FAB_PRIV_WORDS];
 };
 
-/* --- implementations ---------------------------------------------------------------------------- */
+/* --- implementations ----------------------------------------------------------------------------
+ */
 
 struct fab_ep_conf {
 	struct xs *xs;
@@ -127,7 +132,8 @@ struct fab_ep {
 	char uri[FAB_URI_MAX];
 };
 
-/* --- calls -------------------------------------------------------------------------------------- */
+/* --- calls --------------------------------------------------------------------------------------
+ */
 
 static inline int
 fab_ep_open(struct net *net, const struct fab_ep_conf *conf, struct fab_ep **ret_ep)
