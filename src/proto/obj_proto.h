@@ -10,6 +10,18 @@
  * the client names a bulk (net/rpc) whose bytes are the same concatenation, and the engine pulls
  * (update) or pushes (fetch).
  *
+ * What an engine answers (RPC status) beside the result of the operation itself:
+ *	-DER_NO_HDL	only the capability's id was sent: send it whole. It was sent whole:
+ *expired, or the pool or container is gone: ask the management service for a new one
+ *(OPC_MS_CONT_RENEW) -DER_NO_PERM	the capability is forged, or does not cover this operation
+ *	-DER_STALE	the request's map version is older than the engine's, which is in the header
+ *of the reply: get the map (OPC_MS_POOL_MAP_GET), find the target again -DER_AGAIN	not now
+ *(starting, no lease, too many requests); the operation may have been executed: repeat after a
+ *pause with the same identity -DER_HLC_SYNC	the request's clock is more than a second ahead
+ *	-DER_OVERFLOW	the reply would not fit into a message (thousands of pieces): ask for less
+ *at once -DER_REC2BIG	fetch: a value does not fit data_sizes[]; the body is a reply with all sizes
+ *and no data Every reply carries the engine's map version and clock in its header.
+ *
  * Decoded keys and pointers refer to the message; arrays come from the decoder's scratch (struct
  * obj_scratch), valid until obj_scratch_fini().
  */
@@ -28,6 +40,8 @@ enum {
 	OBJ_INLINE_MAX = 32 * 1024, /* data bytes in a body */
 	OBJ_IOD_MAX = 1024,   /* iods of one request; the client splits larger calls where it may */
 	OBJ_RECX_MAX = 16384, /* extents of one request */
+	OBJ_IO_BYTES_MAX =
+	    64 * 1024 * 1024,    /* data bytes of one request; the client splits larger ones */
 	OBJ_KEY_MAX = 16 * 1024, /* bytes of one dkey or akey */
 	OBJ_CAP_ID_BYTES = 16,
 	OBJ_ANCHOR_BYTES = 96,         /* struct vos_anchor as opaque bytes */
@@ -59,9 +73,10 @@ struct obj_rw { /* OPC_OBJ_UPDATE, OPC_OBJ_FETCH request */
 	uint32_t rw_flags;
 	daos_key_t dkey;
 	uint32_t iod_nr;
-	daos_iod_t *iods;     /* iod_name, type, size, nr, recxs, flags */
-	uint64_t *data_sizes; /* fetch: room the client has per iod (records beyond are -DER_REC2BIG
-				 for singles) */
+	daos_iod_t *iods; /* iod_name, type, size, nr, recxs, flags */
+	/* Fetch: room the client has per iod. In a bulk the data of iod i begins after the rooms of
+	 * the iods before it; inline data has no gaps. A value that does not fit: -DER_REC2BIG. */
+	uint64_t *data_sizes;
 	/* Update: inline data, the last bytes of the body. To encode: inl NULL with inl_len > 0
 	 * writes only the length, and the caller sends that many bytes as further pieces of the
 	 * body (no copy into the writer). */
