@@ -10,17 +10,27 @@
  * the client names a bulk (net/rpc) whose bytes are the same concatenation, and the engine pulls
  * (update) or pushes (fetch).
  *
- * What an engine answers (RPC status) beside the result of the operation itself:
- *	-DER_NO_HDL	only the capability's id was sent: send it whole. It was sent whole:
- *expired, or the pool or container is gone: ask the management service for a new one
- *(OPC_MS_CONT_RENEW) -DER_NO_PERM	the capability is forged, or does not cover this operation
- *	-DER_STALE	the request's map version is older than the engine's, which is in the header
- *of the reply: get the map (OPC_MS_POOL_MAP_GET), find the target again -DER_AGAIN	not now
- *(starting, no lease, too many requests); the operation may have been executed: repeat after a
- *pause with the same identity -DER_HLC_SYNC	the request's clock is more than a second ahead
- *	-DER_OVERFLOW	the reply would not fit into a message (thousands of pieces): ask for less
- *at once -DER_REC2BIG	fetch: a value does not fit data_sizes[]; the body is a reply with all sizes
- *and no data Every reply carries the engine's map version and clock in its header.
+ * What an engine answers (RPC status) beside the result of the operation itself. Every reply
+ * carries the engine's map version and clock in its header.
+ *
+ * -DER_NO_HDL: only the capability's id was sent: send it whole. It was sent whole: expired, or the
+ * pool or container is gone: ask the management service for a new one (OPC_MS_CONT_RENEW).
+ *
+ * -DER_NO_PERM: the capability is forged, or does not cover this operation.
+ *
+ * -DER_STALE: the request's map version is older than the engine's: get the map
+ * (OPC_MS_POOL_MAP_GET), find the target again.
+ *
+ * -DER_AGAIN: not now (starting, no lease, too many requests). The operation may have been
+ * executed: repeat after a pause with the same identity.
+ *
+ * -DER_HLC_SYNC: the request's clock is more than a second ahead.
+ *
+ * -DER_OVERFLOW: the reply would not fit into a message (thousands of pieces): ask for less at
+ * once.
+ *
+ * -DER_REC2BIG (fetch): a value does not fit data_sizes[]; the body is a reply with all sizes and
+ * no data.
  *
  * Decoded keys and pointers refer to the message; arrays come from the decoder's scratch (struct
  * obj_scratch), valid until obj_scratch_fini().
