@@ -251,7 +251,7 @@ dir_open(struct dev_dir *dir, struct xs *xs, const char *name, bool read_only, s
 	struct file_dir *fdir = to_dir(dir);
 	struct file_dev *fdev;
 	struct stat st;
-	int fd, rc;
+	int fd = -1, rc;
 
 	if (!dev_name_ok(name))
 		return -DER_INVAL;
@@ -311,7 +311,7 @@ create_tmp(struct file_dir *fdir, struct xs *xs, const char *name, const char *t
 	   bool zeroed, struct file_dev **ret_fdev)
 {
 	struct file_dev *fdev;
-	int fd, rc;
+	int fd = -1, rc;
 
 	rc = open_direct(fdir->fd, tmp, O_RDWR | O_CREAT | O_EXCL, &fd);
 	if (rc != 0)

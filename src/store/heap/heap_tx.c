@@ -163,17 +163,6 @@ range_push(struct heap_tx *tx, uint64_t off, uint32_t len, uint32_t undo)
 	tx->heap->change_seq++;
 }
 
-int
-heap_tx_add_fresh(struct heap_tx *tx, uint64_t off, uint32_t len)
-{
-	int rc;
-
-	rc = heap_tx_room(tx, 1, len);
-	if (rc == 0)
-		range_push(tx, off, len, UNDO_NONE);
-	return rc;
-}
-
 static bool
 already_declared(const struct heap_tx *tx, uint64_t off, uint32_t len)
 {
@@ -211,6 +200,20 @@ heap_tx_add(struct heap_tx *tx, uint64_t off, uint32_t len)
 	range_push(tx, off, len, tx->undo_len);
 	tx->undo_len += len;
 	return 0;
+}
+
+int
+heap_tx_add_fresh(struct heap_tx *tx, uint64_t off, uint32_t len)
+{
+	int rc;
+
+	/* After an abort nobody looks at these bytes, but the second image is compared whole. */
+	if (tx->heap->shadow != NULL)
+		return heap_tx_add(tx, off, len);
+	rc = heap_tx_room(tx, 1, len);
+	if (rc == 0)
+		range_push(tx, off, len, UNDO_NONE);
+	return rc;
 }
 
 int
