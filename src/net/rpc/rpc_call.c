@@ -314,6 +314,7 @@ call_queue(struct rpc_call_state *st, const struct rpc_call *call, uint32_t body
 			return -DER_TIMEDOUT;
 		left_ms = (st->deadline_ns - now + MSEC - 1) / MSEC;
 		frame.left_ms = left_ms < UINT32_MAX ? (uint32_t)left_ms : UINT32_MAX;
+		st->inc = st->peer->doubt ? 0 : st->peer->inc;
 		rc = rpc_peer_queue(st->peer, &frame, call->body, call->body_nr);
 		if (rc != -DER_AGAIN)
 			return rc;

@@ -123,6 +123,7 @@ struct rpc_peer {
 	struct fab_peer *fab;
 	uint64_t inc;     /* 0 = nothing heard yet */
 	uint64_t old_inc; /* the one before, whose stragglers are dropped */
+	bool doubt;       /* given up: whoever answers next may be another incarnation */
 
 	struct list txq; /* fab_tx not yet taken by the fabric; the last may still grow */
 	uint64_t txq_bytes;
@@ -153,6 +154,7 @@ struct rpc_call_state {
 	struct co *waiter;
 	uint64_t id;
 	uint64_t seq;
+	uint64_t inc; /* whom it was meant for, 0 = whoever is there */
 	uint64_t sent_ns;
 	uint64_t deadline_ns;
 	int rc;
@@ -208,9 +210,9 @@ int rpc_peer_queue(struct rpc_peer *peer, const struct wire_frame *frame, const 
 		   uint32_t body_nr);
 void rpc_peer_heard(struct rpc_peer *peer);
 void rpc_peer_activate(struct rpc_peer *peer);
-/* The peer is gone (gone: and whatever connection there was is to be broken): all that waits for it
- * ends with -DER_UNREACH, what is queued is dropped. */
-void rpc_peer_fail(struct rpc_peer *peer, bool break_conn);
+/* The peer is gone: all that waits for it ends with -DER_UNREACH, what is queued is dropped, its
+ * connection is broken. */
+void rpc_peer_fail(struct rpc_peer *peer);
 /* fab_peer_reset() and what follows from it. */
 int rpc_peer_break(struct rpc_peer *peer);
 /* Liveness of one active peer; returns when to look again. */

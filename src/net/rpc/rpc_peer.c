@@ -191,14 +191,26 @@ rpc_peer_by_inc(struct rpc_ep *ep, uint64_t inc)
 	return NULL;
 }
 
+/*
+ * Somebody new lives at the peer's address: calls made to the one before have lost their answer.
+ * Those made while in doubt who would be there go on; if the old one got them after all, a ping
+ * finds out.
+ */
 void
 rpc_peer_set_inc(struct rpc_peer *peer, uint64_t inc)
 {
+	struct rpc_call_state *st;
+	struct list *pos, *tmp;
+
 	if (peer->inc != 0) {
 		htable_remove(&peer->ep->by_inc, &peer->inc_node);
 		peer->old_inc = peer->inc;
-		peer->inc = 0;
-		rpc_peer_fail(peer, false);
+		rpc_unsettled_clear(peer);
+		list_for_each_safe (pos, tmp, &peer->calls) {
+			st = list_entry(pos, struct rpc_call_state, peer_link);
+			if (st->inc != 0)
+				rpc_call_end(st, -DER_UNREACH);
+		}
 	}
 	peer->inc = inc;
 	htable_insert(&peer->ep->by_inc, &peer->inc_node, hash_u64(inc));
@@ -358,7 +370,7 @@ peer_flush(struct rpc_peer *peer)
 	while (!list_empty(&peer->txq) && peer->tx_nr < RPC_PEER_TX_MAX) {
 		tx = list_first(&peer->txq, struct fab_tx, link);
 		tx_age(tx, now, wire_pkt_size(ep->addr_len));
-		wire_pkt_finish(tx->buf, tx->frame_nr, tx->len, peer->inc);
+		wire_pkt_finish(tx->buf, tx->frame_nr, tx->len, peer->doubt ? 0 : peer->inc);
 		rc = fab_send(ep->fab, peer->fab, tx);
 		if (rc == -DER_AGAIN) {
 			peer_blocked(peer, now);
@@ -414,6 +426,7 @@ rpc_peer_heard(struct rpc_peer *peer)
 	peer->heard_ns = xs_now_ns(peer->ep->xs);
 	peer->ping_silent_ns = 0;
 	peer->probe_ns = 0;
+	peer->doubt = false;
 }
 
 int
@@ -428,23 +441,21 @@ rpc_peer_break(struct rpc_peer *peer)
 }
 
 void
-rpc_peer_fail(struct rpc_peer *peer, bool break_conn)
+rpc_peer_fail(struct rpc_peer *peer)
 {
 	struct rpc_ep *ep = peer->ep;
 	struct rpc_call_state *st;
 	struct fab_tx *tx;
 
 	ep->stats.unreach_nr++;
+	peer->doubt = true;
 	while ((tx = list_first(&peer->txq, struct fab_tx, link)) != NULL) {
 		list_del(&tx->link);
 		fab_tx_free(ep->fab, tx);
 	}
 	peer->txq_bytes = 0;
 	peer_unblock(peer);
-	if (break_conn)
-		(void)rpc_peer_break(peer);
-	else
-		rpc_unsettled_clear(peer);
+	(void)rpc_peer_break(peer);
 	while ((st = list_first(&peer->calls, struct rpc_call_state, peer_link)) != NULL)
 		rpc_call_end(st, -DER_UNREACH);
 	peer->ping_silent_ns = 0;
@@ -589,7 +600,7 @@ rpc_peer_check(struct rpc_peer *peer, uint64_t now)
 	if (!dead)
 		return next;
 	log_info("%s is unreachable", peer->uri);
-	rpc_peer_fail(peer, true);
+	rpc_peer_fail(peer);
 	list_del(&peer->active_link);
 	return UINT64_MAX;
 }
