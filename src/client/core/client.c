@@ -37,6 +37,7 @@ struct client {
 	uint64_t serial;     /* unlike every other client's of this process */
 	uint64_t op_timeout_ns;
 	struct handle_tbl *handles;
+	_Atomic uint64_t hlc;
 
 	pthread_mutex_t lock; /* all below */
 	_Atomic bool attached;
@@ -197,6 +198,23 @@ struct handle_tbl *
 client_handles(struct client *client)
 {
 	return client->handles;
+}
+
+uint64_t
+client_hlc(const struct client *client)
+{
+	return atomic_load_explicit(&client->hlc, memory_order_relaxed);
+}
+
+void
+client_hlc_note(struct client *client, uint64_t hlc)
+{
+	uint64_t old = atomic_load_explicit(&client->hlc, memory_order_relaxed);
+
+	while (hlc > old &&
+	       !atomic_compare_exchange_weak_explicit(&client->hlc, &old, hlc, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
 }
 
 uint64_t

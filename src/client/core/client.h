@@ -73,6 +73,11 @@ int client_credential(struct client *client, Mgmt__Credential **ret_cred);
 /* Additional addresses of the management service, learned from maps. */
 void client_learn_uris(struct client *client, const char *const *uris, uint32_t nr);
 
+/* The highest clock stamp any server told us: sent with requests, so that what we were told before
+ * lies in the past of what we ask for. */
+uint64_t client_hlc(const struct client *client);
+void client_hlc_note(struct client *client, uint64_t hlc);
+
 /* --- context ---------------------------------------------------------------------------------- */
 
 enum {

@@ -1,0 +1,497 @@
+/*
+ * Update and fetch.
+ *
+ * Small data travels in the message: an update sends the caller's pieces behind the encoded part
+ * without copying them, a fetch copies out of the reply. Larger data is moved by the engine itself,
+ * which pulls from or pushes to the memory registered for this attempt; the registration is closed
+ * before the next attempt or the return, so nothing touches the memory afterwards. A list of more
+ * pieces than can be registered goes through one buffer.
+ *
+ * The reply to a fetch says for each akey what its records consist of: data and holes, in order.
+ * Memory of holes is left alone.
+ */
+#define LOG_FACILITY "object"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/event/event.h"
+#include "client/object/obj_internal.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/iov.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "proto/opcodes.h"
+
+enum {
+	INLINE_PIECES_MAX = 48, /* more are gathered before they are sent */
+	INLINE_RECX_MAX = 1024, /* with more extents the reply's description needs the room */
+	SINGLE_NR = 16,         /* akeys of a call that need no allocation */
+};
+
+/* One update or fetch on its way. */
+struct rw {
+	struct obj_rpc rpc;
+	struct obj_io *io;
+	uint64_t bytes; /* of all data or room */
+	bool use_bulk;
+	struct rpc_bulk *bulk; /* of this attempt */
+	uint8_t *bounce;       /* stands in for io->iov when that has too many pieces */
+	struct iovec bounce_iov;
+};
+
+static const struct iovec *
+rw_iov(const struct rw *rw, uint32_t *ret_nr)
+{
+	*ret_nr = rw->bounce != NULL ? 1 : rw->io->iov_nr;
+	return rw->bounce != NULL ? &rw->bounce_iov : rw->io->iov;
+}
+
+static int
+rw_make_bounce(struct rw *rw)
+{
+	rw->bounce = mem_alloc(rw->bytes);
+	if (rw->bounce == NULL)
+		return -DER_NOMEM;
+	rw->bounce_iov.iov_base = rw->bounce;
+	rw->bounce_iov.iov_len = rw->bytes;
+	if (rw->rpc.change)
+		iov_to_buf(rw->io->iov, (int)rw->io->iov_nr, 0, rw->bounce, rw->bytes);
+	return 0;
+}
+
+static int
+rw_build(struct obj_rpc *r, const struct obj_head *head, struct codec_wr *w)
+{
+	struct rw *rw = container_of(r, struct rw, rpc);
+	struct obj_io *io = rw->io;
+	struct obj_rw m = {
+	    .head = *head,
+	    .dkey = *io->dkey,
+	    .iod_nr = io->iod_nr,
+	    .iods = io->iods,
+	    .data_sizes = r->change ? NULL : io->sizes,
+	};
+	int rc;
+
+	if (io->size_only)
+		m.rw_flags |= OBJ_RW_SIZE_ONLY;
+	if (io->want_recx)
+		m.rw_flags |= OBJ_RW_RECX;
+	if (rw->use_bulk) {
+		struct rpc_bulk_desc desc;
+		const struct iovec *iov;
+		uint32_t nr;
+
+		iov = rw_iov(rw, &nr);
+		rc = rpc_bulk_create(r->op->ctx->ep, iov, nr,
+				     r->change ? RPC_BULK_READ : RPC_BULK_WRITE, &rw->bulk);
+		if (rc != 0)
+			return rc;
+		desc = rpc_bulk_describe(rw->bulk);
+		m.rw_flags |= OBJ_RW_BULK;
+		m.bulk = desc.bytes;
+		m.bulk_len = desc.len;
+	} else if (r->change && rw->bytes > 0) {
+		m.inl_len = (uint32_t)rw->bytes;
+		r->tail = rw_iov(rw, &r->tail_nr);
+	}
+	obj_rw_encode(w, &m);
+	return 0;
+}
+
+static void
+rw_end(struct obj_rpc *r)
+{
+	struct rw *rw = container_of(r, struct rw, rpc);
+
+	if (rw->bulk != NULL)
+		rpc_bulk_destroy(rw->bulk);
+	rw->bulk = NULL;
+}
+
+/* Does the reply describe what was asked for? Sums that the copying relies on. */
+static int
+reply_check(const struct rw *rw, const struct obj_rw_rep *rep)
+{
+	const struct obj_io *io = rw->io;
+	uint64_t inl = 0, piece = 0;
+	uint32_t i, j;
+
+	if (rep->iod_nr != io->iod_nr)
+		return -DER_PROTO;
+	for (i = 0; rep->piece_nr != NULL && i < io->iod_nr; i++) {
+		uint64_t left = io->sizes[i];
+
+		for (j = 0; j < rep->piece_nr[i]; j++, piece++) {
+			uint64_t len = rep->piece_len[piece] & ~OBJ_PIECE_HOLE;
+
+			if (len > left)
+				return -DER_PROTO;
+			left -= len;
+			if (!(rep->piece_len[piece] & OBJ_PIECE_HOLE))
+				inl += len;
+		}
+	}
+	return !rw->use_bulk && !io->size_only && inl != rep->inl_len ? -DER_PROTO : 0;
+}
+
+/* Bring the data pieces from the reply, or from the buffer the engine filled, to their place. */
+static void
+reply_copy(struct rw *rw, const struct obj_rw_rep *rep)
+{
+	const struct obj_io *io = rw->io;
+	const uint8_t *inl = rep->inl;
+	uint64_t base = 0, piece = 0;
+	uint32_t i, j;
+
+	for (i = 0; i < io->iod_nr; i++) {
+		uint64_t off = base;
+
+		for (j = 0; j < rep->piece_nr[i]; j++, piece++) {
+			uint64_t len = rep->piece_len[piece] & ~OBJ_PIECE_HOLE;
+			const uint8_t *src = rw->use_bulk ? rw->bounce + off : inl;
+
+			if (!(rep->piece_len[piece] & OBJ_PIECE_HOLE)) {
+				iov_from_buf(io->iov, (int)io->iov_nr, off, src, len);
+				inl += len;
+			}
+			off += len;
+		}
+		base += io->sizes[i];
+	}
+}
+
+static int
+fetch_reply(struct obj_rpc *r, int status, const uint8_t *buf, size_t len)
+{
+	struct rw *rw = container_of(r, struct rw, rpc);
+	struct obj_io *io = rw->io;
+	struct obj_scratch scratch;
+	struct obj_rw_rep rep;
+	uint32_t i;
+	int rc;
+
+	/* With "too big" come the sizes that would do. */
+	if (status != 0 && status != -DER_REC2BIG)
+		return status;
+	obj_scratch_init(&scratch);
+	rc = len == 0 && status != 0 ? status : obj_rw_rep_decode(buf, len, &scratch, &rep);
+	if (rc == 0)
+		rc = reply_check(rw, &rep);
+	if (rc != 0)
+		goto out;
+	for (i = 0; i < io->iod_nr; i++)
+		io->iods[i].iod_size = rep.sizes[i];
+	rc = status;
+	if (rc == 0) {
+		if (rep.piece_nr != NULL && !io->size_only && (!rw->use_bulk || rw->bounce != NULL))
+			reply_copy(rw, &rep);
+		if (io->on_reply != NULL)
+			io->on_reply(io, &rep);
+	}
+out:
+	obj_scratch_fini(&scratch);
+	return rc;
+}
+
+static int
+update_reply(struct obj_rpc *r, int status, const uint8_t *buf, size_t len)
+{
+	return status;
+}
+
+static uint32_t
+recx_total(const struct obj_io *io)
+{
+	uint32_t i;
+	uint64_t sum = 0;
+
+	for (i = 0; i < io->iod_nr; i++)
+		sum += io->iods[i].iod_type == DAOS_IOD_ARRAY ? io->iods[i].iod_nr : 1;
+	return sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
+}
+
+static int co_fn
+rw_run(struct op *op, struct obj *obj, struct obj_io *io, bool change)
+{
+	struct rw rw = {
+	    .rpc =
+		{
+		    .op = op,
+		    .obj = obj,
+		    .group = obj_group_of(obj, io->dkey),
+		    .opc = change ? OPC_OBJ_UPDATE : OPC_OBJ_FETCH,
+		    .flags = io->flags,
+		    .change = change,
+		    .build = rw_build,
+		    .reply = change ? update_reply : fetch_reply,
+		    .end = rw_end,
+		},
+	    .io = io,
+	};
+	uint32_t recx_nr = recx_total(io);
+	uint32_t i;
+	int rc = 0;
+
+	if (recx_nr > OBJ_RECX_MAX || io->iod_nr > OBJ_IOD_MAX)
+		return -DER_OVERFLOW;
+	for (i = 0; i < io->iod_nr; i++)
+		rw.bytes += io->sizes[i];
+	rw.use_bulk = !io->size_only &&
+		      (rw.bytes > OBJ_INLINE_MAX || (!change && recx_nr > INLINE_RECX_MAX)) &&
+		      rw.bytes > 0;
+	if ((rw.use_bulk && io->iov_nr > RPC_BULK_SEG_MAX) ||
+	    (!rw.use_bulk && change && io->iov_nr > INLINE_PIECES_MAX))
+		rc = rw_make_bounce(&rw);
+	if (rc == 0)
+		rc = obj_rpc_run(&rw.rpc);
+	free(rw.bounce);
+	return rc;
+}
+
+int co_fn
+obj_update(struct op *op, struct obj *obj, struct obj_io *io)
+{
+	return rw_run(op, obj, io, true);
+}
+
+int co_fn
+obj_fetch(struct op *op, struct obj *obj, struct obj_io *io)
+{
+	return rw_run(op, obj, io, false);
+}
+
+/* --- public calls
+ * ------------------------------------------------------------------------------------ */
+
+struct rw_args {
+	daos_handle_t oh;
+	daos_handle_t th;
+	uint64_t flags;
+	daos_key_t *dkey;
+	uint32_t nr;
+	daos_iod_t *iods;
+	d_sg_list_t *sgls;
+	daos_iom_t *ioms;
+	bool change;
+};
+
+static int
+iod_check(const struct obj *obj, const daos_iod_t *iod, bool change)
+{
+	uint32_t i;
+	int rc = obj_check_akey(obj, &iod->iod_name);
+
+	if (rc != 0)
+		return rc;
+	switch (iod->iod_type) {
+	case DAOS_IOD_SINGLE:
+		return iod->iod_nr == 1 ? 0 : -DER_INVAL;
+	case DAOS_IOD_ARRAY:
+		if (iod->iod_recxs == NULL || iod->iod_nr == 0)
+			return -DER_INVAL;
+		for (i = 0; i < iod->iod_nr; i++) {
+			const daos_recx_t *rx = &iod->iod_recxs[i];
+
+			if (rx->rx_nr == 0 || rx->rx_idx + rx->rx_nr < rx->rx_idx)
+				return -DER_INVAL;
+		}
+		return 0;
+	default:
+		return -DER_INVAL;
+	}
+}
+
+static int
+args_check(const struct obj *obj, const struct rw_args *args)
+{
+	uint32_t i;
+	int rc;
+
+	rc = obj_check_tx(args->th);
+	if (rc == 0 && args->change)
+		rc = obj_check_writable(obj);
+	if (rc == 0 && (args->nr == 0 || args->iods == NULL || (args->flags & ~DAOS_COND_MASK)))
+		rc = -DER_INVAL;
+	if (rc == 0)
+		rc = obj_check_dkey(obj, args->dkey);
+	for (i = 0; rc == 0 && i < args->nr; i++)
+		rc = iod_check(obj, &args->iods[i], args->change);
+	return rc;
+}
+
+/* The memory of one akey: its size, and its pieces appended to vec. */
+static int
+iod_memory(const struct rw_args *args, uint32_t i, struct sgl_vec *vec, uint64_t *ret_bytes)
+{
+	const daos_iod_t *iod = &args->iods[i];
+	const d_sg_list_t *sgl = args->sgls == NULL ? NULL : &args->sgls[i];
+	uint64_t need, have;
+	int rc;
+
+	rc = obj_iod_bytes(iod, &need);
+	if (rc != 0)
+		return rc;
+	if (args->change) {
+		if (sgl_data_bytes(sgl) < need)
+			return sgl == NULL ? -DER_INVAL : -DER_REC2BIG;
+		*ret_bytes = need;
+		return sgl_to_vec(sgl, false, need, vec);
+	}
+	have = sgl_room_bytes(sgl);
+	/* A fetch of known record size needs no more than its records. */
+	if (iod->iod_type == DAOS_IOD_ARRAY && iod->iod_size != DAOS_REC_ANY) {
+		if (sgl != NULL && have < need)
+			return -DER_REC2BIG;
+		if (have > need)
+			have = need;
+	}
+	*ret_bytes = have;
+	return have == 0 ? 0 : sgl_to_vec(sgl, true, have, vec);
+}
+
+/* Where the caller's lists and maps are, for the reply. */
+struct fetch_out {
+	d_sg_list_t *sgls;
+	daos_iom_t *ioms;
+};
+
+static void
+iom_fill(daos_iom_t *iom, const daos_iod_t *iod, const daos_recx_t *recxs, uint32_t nr)
+{
+	uint32_t i;
+
+	iom->iom_type = iod->iod_type;
+	iom->iom_size = iod->iod_size;
+	iom->iom_nr_out = iod->iod_type == DAOS_IOD_SINGLE ? iod->iod_size != 0 : nr;
+	memset(&iom->iom_recx_lo, 0, sizeof(iom->iom_recx_lo));
+	memset(&iom->iom_recx_hi, 0, sizeof(iom->iom_recx_hi));
+	for (i = 0; i < nr; i++) {
+		if (i == 0 || recxs[i].rx_idx < iom->iom_recx_lo.rx_idx)
+			iom->iom_recx_lo = recxs[i];
+		if (nr > 1 && recxs[i].rx_idx >= iom->iom_recx_hi.rx_idx)
+			iom->iom_recx_hi = recxs[i];
+		if ((iom->iom_flags & DAOS_IOMF_DETAIL) && iom->iom_recxs != NULL &&
+		    i < iom->iom_nr)
+			iom->iom_recxs[i] = recxs[i];
+	}
+}
+
+/* Tell the caller how much of each list holds data, and what exists. */
+static void
+fetch_on_reply(struct obj_io *io, const struct obj_rw_rep *rep)
+{
+	const struct fetch_out *out = io->arg;
+	uint64_t piece = 0, recx = 0;
+	uint32_t i, j;
+
+	for (i = 0; i < io->iod_nr; i++) {
+		uint64_t off = 0, end = 0;
+
+		for (j = 0; rep->piece_nr != NULL && j < rep->piece_nr[i]; j++, piece++) {
+			off += rep->piece_len[piece] & ~OBJ_PIECE_HOLE;
+			if (!(rep->piece_len[piece] & OBJ_PIECE_HOLE))
+				end = off;
+		}
+		if (out->sgls != NULL && !io->size_only)
+			sgl_set_filled(&out->sgls[i], end);
+		if (out->ioms != NULL) {
+			uint32_t nr = rep->recx_nr == NULL ? 0 : rep->recx_nr[i];
+
+			iom_fill(&out->ioms[i], &io->iods[i], rep->recxs + recx, nr);
+			recx += nr;
+		}
+	}
+}
+
+static int co_fn
+rw_args_run(struct op *op, struct obj *obj, struct rw_args *args)
+{
+	uint64_t sizes_fixed[SINGLE_NR];
+	CLEANUP(freep)
+	uint64_t *sizes_big = NULL;
+	CLEANUP(sgl_vec_fini)
+	struct sgl_vec vec;
+	struct fetch_out out = {.sgls = args->sgls, .ioms = args->ioms};
+	struct obj_io io = {
+	    .flags = args->flags,
+	    .dkey = args->dkey,
+	    .iod_nr = args->nr,
+	    .iods = args->iods,
+	    .sizes = sizes_fixed,
+	    .size_only = !args->change && args->sgls == NULL,
+	    .want_recx = args->ioms != NULL,
+	    .on_reply = fetch_on_reply,
+	    .arg = &out,
+	};
+	uint32_t i;
+	int rc;
+
+	sgl_vec_init(&vec);
+	rc = args_check(obj, args);
+	if (rc != 0)
+		return rc;
+	if (args->nr > SINGLE_NR) {
+		sizes_big = mem_calloc(args->nr, sizeof(*sizes_big));
+		if (sizes_big == NULL)
+			return -DER_NOMEM;
+		io.sizes = sizes_big;
+	}
+	for (i = 0; i < args->nr; i++) {
+		rc = iod_memory(args, i, &vec, &io.sizes[i]);
+		if (rc != 0)
+			return rc;
+	}
+	io.iov = vec.iov;
+	io.iov_nr = vec.nr;
+	return args->change ? obj_update(op, obj, &io) : obj_fetch(op, obj, &io);
+}
+
+static int co_fn
+rw_op(struct op *op, void *arg)
+{
+	struct rw_args *args = arg;
+	struct obj *obj = obj_hdl_get(op->ctx->client, args->oh);
+	int rc;
+
+	if (obj == NULL)
+		return -DER_NO_HDL;
+	rc = rw_args_run(op, obj, args);
+	obj_hdl_put(op->ctx->client, args->oh);
+	return rc;
+}
+
+int
+daos_obj_update(daos_handle_t oh, daos_handle_t th, uint64_t flags, daos_key_t *dkey,
+		unsigned int nr, daos_iod_t *iods, d_sg_list_t *sgls, daos_event_t *ev)
+{
+	struct rw_args args = {.oh = oh,
+			       .th = th,
+			       .flags = flags,
+			       .dkey = dkey,
+			       .nr = nr,
+			       .iods = iods,
+			       .sgls = sgls,
+			       .change = true};
+
+	return op_run(ev, rw_op, &args, sizeof(args));
+}
+
+int
+daos_obj_fetch(daos_handle_t oh, daos_handle_t th, uint64_t flags, daos_key_t *dkey,
+	       unsigned int nr, daos_iod_t *iods, d_sg_list_t *sgls, daos_iom_t *ioms,
+	       daos_event_t *ev)
+{
+	struct rw_args args = {.oh = oh,
+			       .th = th,
+			       .flags = flags,
+			       .dkey = dkey,
+			       .nr = nr,
+			       .iods = iods,
+			       .sgls = sgls,
+			       .ioms = ioms};
+
+	return op_run(ev, rw_op, &args, sizeof(args));
+}
