@@ -1,15 +1,17 @@
 /*
  * VOS, the versioned object store: the shard of one pool on one target.
  *
- * pool -> container -> object shard -> dkey -> akey -> single values or an array of extents. Every update and punch
- * carries an epoch (64-bit hybrid clock); reads happen at an epoch and see, per value, the newest version at or below it
- * that no punch of an ancestor hides. Late updates and late punches (epochs out of order) are ordinary.
+ * pool -> container -> object shard -> dkey -> akey -> single values or an array of extents. Every
+ * update and punch carries an epoch (64-bit hybrid clock); reads happen at an epoch and see, per
+ * value, the newest version at or below it that no punch of an ancestor hides. Late updates and
+ * late punches (epochs out of order) are ordinary.
  *
- * Everything is durable when a call that changes something returns 0. A failed call changed nothing. All calls are used
- * from coroutines of the xstream that opened the pool; calls marked co_fn may yield, concurrent calls are safe.
+ * Everything is durable when a call that changes something returns 0. A failed call changed
+ * nothing. All calls are used from coroutines of the xstream that opened the pool; calls marked
+ * co_fn may yield, concurrent calls are safe.
  *
- * Key kinds follow the object type in the object id (daos_obj_id2type): hashed, lexical or 64-bit integer dkeys and akeys
- * (integer keys are exactly 8 bytes: else -DER_INVAL).
+ * Key kinds follow the object type in the object id (daos_obj_id2type): hashed, lexical or 64-bit
+ * integer dkeys and akeys (integer keys are exactly 8 bytes: else -DER_INVAL).
  */
 #ifndef STORE_VOS_H
 #define STORE_VOS_H
@@ -24,41 +26,55 @@
 struct vos_pool;
 struct vos_cont;
 
-/* --- pool ---------------------------------------------------------------------------------------------------------- */
+/* --- pool
+ * ----------------------------------------------------------------------------------------------------------
+ */
 struct vos_pool_conf {
-	const char *name;	/* device names are NAME.heap, NAME.wal, NAME.data; e.g. "<pool uuid>.<target>" */
+	const char *
+	    name; /* device names are NAME.heap, NAME.wal, NAME.data; e.g. "<pool uuid>.<target>" */
 	uuid_t pool_uuid;
-	uint64_t scm_bytes;	/* SCM tier: size of the heap (create) */
-	uint64_t nvme_bytes;	/* NVMe tier: size of the data device (create); 0: everything lives in the heap */
-	uint64_t wal_bytes;	/* 0 = default */
-	uint32_t data_thresh;	/* values of at least this many bytes go to the NVMe tier; 0 = default 4096 */
-	uint64_t cache_bytes;	/* bound of the read cache over the NVMe tier; 0 = default */
+	uint64_t scm_bytes;   /* SCM tier: size of the heap (create) */
+	uint64_t nvme_bytes;  /* NVMe tier: size of the data device (create); 0: everything lives in
+				 the heap */
+	uint64_t wal_bytes;   /* 0 = default */
+	uint32_t data_thresh; /* values of at least this many bytes go to the NVMe tier; 0 = default
+				 4096 */
+	uint64_t cache_bytes; /* bound of the read cache over the NVMe tier; 0 = default */
+	bool debug_shadow;    /* open: check every transaction against a replayed image (tests) */
 };
 int co_fn vos_pool_create(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *conf);
-/* Recovers as needed. conf: only name, cache_bytes and data_thresh are read. -DER_NONEXIST, -DER_DF_INVAL (not a VOS pool),
- * -DER_CSUM (rotten metadata), -DER_DF_INCOMPT (format version). */
-int co_fn vos_pool_open(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *conf, struct vos_pool **ret_pool);
+/* Recovers as needed. conf: only name, cache_bytes and data_thresh are read. -DER_NONEXIST,
+ * -DER_DF_INVAL (not a VOS pool), -DER_CSUM (rotten metadata), -DER_DF_INCOMPT (format version). */
+int co_fn vos_pool_open(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *conf,
+			struct vos_pool **ret_pool);
 /* Checkpoints and closes. All containers must be closed. */
 void co_fn vos_pool_close(struct vos_pool *pool);
 int co_fn vos_pool_destroy(struct dev_dir *dir, struct xs *xs, const char *name);
 
 struct vos_space {
-	uint64_t scm_total, scm_free;	/* bytes */
+	uint64_t scm_total, scm_free;   /* bytes */
 	uint64_t nvme_total, nvme_free; /* bytes */
 };
 void vos_pool_space(struct vos_pool *pool, struct vos_space *ret_space);
+void vos_pool_uuid(const struct vos_pool *pool, uuid_t ret_uuid);
 /* The highest epoch ever committed here (restart floor of the engine's clock). */
 uint64_t vos_pool_max_epoch(struct vos_pool *pool);
 
-/* --- containers ---------------------------------------------------------------------------------------------------- */
+/* --- containers
+ * ----------------------------------------------------------------------------------------------------
+ */
 int co_fn vos_cont_create(struct vos_pool *pool, const uuid_t uuid); /* -DER_EXIST */
-int co_fn vos_cont_open(struct vos_pool *pool, const uuid_t uuid, struct vos_cont **ret_cont); /* refcounted */
+int co_fn vos_cont_open(struct vos_pool *pool, const uuid_t uuid,
+			struct vos_cont **ret_cont); /* refcounted */
 void vos_cont_close(struct vos_cont *cont);
-/* Instant to the caller; space comes back in the background. Open handles get -DER_NO_HDL... from then on. */
+/* Instant to the caller; space comes back in the background. Open handles get -DER_NO_HDL... from
+ * then on. */
 int co_fn vos_cont_destroy(struct vos_pool *pool, const uuid_t uuid);
 int co_fn vos_cont_list(struct vos_pool *pool, int (*fn)(const uuid_t uuid, void *arg), void *arg);
 
-/* --- object I/O ---------------------------------------------------------------------------------------------------- */
+/* --- object I/O
+ * ----------------------------------------------------------------------------------------------------
+ */
 struct vos_oid {
 	daos_obj_id_t id;
 	uint32_t shard; /* one target may hold several shards of an object */
@@ -66,79 +82,93 @@ struct vos_oid {
 };
 
 /*
- * Identity of a client's operation, so that a repeated request (reply lost, engine restarted) is answered, not executed
- * again. Recorded in the same transaction as the change it names: a second update_end/punch with the same (client, seq)
- * returns -DER_ALREADY and changes nothing. Records below low_seq of the same client are forgotten; records of clients
- * that were silent for long are dropped by aggregation.
+ * Identity of a client's operation, so that a repeated request (reply lost, engine restarted) is
+ * answered, not executed again. Recorded in the same transaction as the change it names: a second
+ * update_end/punch with the same (client, seq) returns -DER_ALREADY and changes nothing. Records
+ * below low_seq of the same client are forgotten; records of clients that were silent for long are
+ * dropped by aggregation.
  */
 struct vos_opid {
 	uint64_t client[2]; /* incarnation, random */
-	uint64_t seq;	    /* > 0 */
+	uint64_t seq;       /* > 0 */
 	uint64_t low_seq;   /* lowest sequence the client has not been answered for */
 };
 
-/* Names one dkey and what to do with akeys below it. Everything pointed to stays the caller's and must live until
- * the matching _end. iods: iod_type SINGLE or ARRAY, iod_size, iod_nr, iod_recxs as in daos_obj.h. */
+/* Names one dkey and what to do with akeys below it. Everything pointed to stays the caller's and
+ * must live until the matching _end. iods: iod_type SINGLE or ARRAY, iod_size, iod_nr, iod_recxs as
+ * in daos_obj.h. */
 struct vos_io {
 	struct vos_oid oid;
-	uint64_t epoch;	      /* update: the version; fetch: read at, UINT64_MAX = latest */
-	uint64_t cond_flags;  /* DAOS_COND_*, applied as documented for daos_obj_update/fetch */
+	uint64_t epoch;      /* update: the version, 0 and UINT64_MAX are none; fetch: read at,
+				UINT64_MAX = latest */
+	uint64_t cond_flags; /* DAOS_COND_*, applied as documented for daos_obj_update/fetch */
 	const daos_key_t *dkey;
 	const daos_iod_t *iods;
 	uint32_t iod_nr;
 	const struct vos_opid *opid; /* updates: NULL = not recorded */
+	uint16_t op_nr; /* updates: number of the operation within its transaction; orders versions
+			   of one epoch */
 };
 
 /*
  * Update in two steps, so that data can be pulled from the client straight into its destination:
- * begin checks arguments and reserves space (-DER_NOSPACE), and yields buffers to fill; end writes, commits and waits until
- * durable, checking conditions (-DER_EXIST / -DER_NONEXIST) at commit. Abandon with vos_update_cancel. An iod with
- * iod_size 0 punches the value or the extents and has no buffer.
+ * begin checks arguments and reserves space (-DER_NOSPACE), and yields buffers to fill; end writes,
+ * commits and waits until durable, checking conditions (-DER_EXIST / -DER_NONEXIST) at commit.
+ * Abandon with vos_update_cancel. An iod with iod_size 0 punches the value or the extents and has
+ * no buffer.
  */
 struct vos_update;
-int co_fn vos_update_begin(struct vos_cont *cont, const struct vos_io *io, struct vos_update **ret_up);
+int co_fn vos_update_begin(struct vos_cont *cont, const struct vos_io *io,
+			   struct vos_update **ret_up);
 /* Buffers of iod i in the order of its records; total length = sum of its extents * iod_size. */
 const struct iovec *vos_update_iov(struct vos_update *up, uint32_t iod_idx, uint32_t *ret_nr);
+/* Replace the epoch given at begin: for callers that choose it when the data has arrived. Before
+ * end. */
+void vos_update_set_epoch(struct vos_update *up, uint64_t epoch);
 int co_fn vos_update_end(struct vos_update *up); /* frees up in every case */
 void vos_update_cancel(struct vos_update *up);
 
 /*
- * Fetch: begin finds the data visible at the epoch and has it in memory; the pieces stay pinned until end.
- * Piece with iov_base == NULL: a hole (nothing written, or punched), iov_len its length.
+ * Fetch: begin finds the data visible at the epoch and has it in memory; the pieces stay pinned
+ * until end. Piece with iov_base == NULL: a hole (nothing written, or punched), iov_len its length.
  * sizes_only: no data, only record sizes (size query).
  */
 struct vos_fetch;
 enum { VOS_FETCH_SIZE_ONLY = 1, VOS_FETCH_NEED_RECX = 2 /* also report the extents that exist */ };
-int co_fn vos_fetch_begin(struct vos_cont *cont, const struct vos_io *io, uint32_t flags, struct vos_fetch **ret_f);
+int co_fn vos_fetch_begin(struct vos_cont *cont, const struct vos_io *io, uint32_t flags,
+			  struct vos_fetch **ret_f);
 /* Record size of iod i: 0 = nothing there. For SINGLE the value's size. */
 uint64_t vos_fetch_size(const struct vos_fetch *f, uint32_t iod_idx);
 const struct iovec *vos_fetch_iov(const struct vos_fetch *f, uint32_t iod_idx, uint32_t *ret_nr);
 const daos_recx_t *vos_fetch_recxs(const struct vos_fetch *f, uint32_t iod_idx, uint32_t *ret_nr);
 void vos_fetch_end(struct vos_fetch *f);
 
-/* Punch an object shard (dkey NULL), a dkey (akey_nr 0) or akeys. cond_flags: DAOS_COND_PUNCH. Later updates revive. */
-int co_fn vos_punch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint64_t cond_flags,
-		    const daos_key_t *dkey, const daos_key_t *akeys, uint32_t akey_nr,
-		    const struct vos_opid *opid);
+/* Punch an object shard (dkey NULL), a dkey (akey_nr 0) or akeys. cond_flags: DAOS_COND_PUNCH.
+ * Later updates revive. */
+int co_fn vos_punch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch,
+		    uint64_t cond_flags, const daos_key_t *dkey, const daos_key_t *akeys,
+		    uint32_t akey_nr, const struct vos_opid *opid);
 
-/* --- listing ------------------------------------------------------------------------------------------------------- */
+/* --- listing
+ * -------------------------------------------------------------------------------------------------------
+ */
 enum vos_list_kind {
-	VOS_LIST_OBJ,  /* objects of the container */
-	VOS_LIST_DKEY, /* of one object shard */
-	VOS_LIST_AKEY, /* of one dkey */
-	VOS_LIST_RECX, /* extents of one akey, ascending (or descending) by index */
+	VOS_LIST_OBJ,    /* objects of the container */
+	VOS_LIST_DKEY,   /* of one object shard */
+	VOS_LIST_AKEY,   /* of one dkey */
+	VOS_LIST_RECX,   /* extents of one akey, ascending (or descending) by index */
 	VOS_LIST_SINGLE, /* the visible single value of one akey */
 };
 struct vos_entry {
-	struct vos_oid oid;	/* OBJ */
-	const void *key;	/* DKEY, AKEY: valid during the callback */
+	struct vos_oid oid; /* OBJ */
+	const void *key;    /* DKEY, AKEY: valid during the callback */
 	uint32_t key_len;
-	daos_recx_t recx;	/* RECX */
-	uint64_t rec_size;	/* RECX, SINGLE */
-	uint64_t epoch;		/* of the version shown, or newest update for keys */
+	daos_recx_t recx;  /* RECX */
+	uint64_t rec_size; /* RECX, SINGLE */
+	uint64_t epoch;    /* of the version shown, or newest update for keys */
 };
-/* Position of a listing: opaque, survives concurrent changes, portable between calls and processes (goes to the client
- * inside daos_anchor_t). All zeros = start. */
+/* Position of a listing: opaque, survives concurrent changes, portable between calls and processes
+ * (goes to the client inside daos_anchor_t). All zeros = start. */
 struct vos_anchor {
 	uint8_t state; /* 0 start, 1 inside, 2 end */
 	uint8_t len;
@@ -146,25 +176,26 @@ struct vos_anchor {
 };
 struct vos_list {
 	enum vos_list_kind kind;
-	struct vos_oid oid;	/* not for OBJ */
-	uint64_t epoch;		/* read at, UINT64_MAX = latest */
+	struct vos_oid oid;     /* not for OBJ */
+	uint64_t epoch;         /* read at, UINT64_MAX = latest */
 	const daos_key_t *dkey; /* AKEY, RECX, SINGLE */
 	const daos_key_t *akey; /* RECX, SINGLE */
-	bool descending;	/* RECX only */
+	bool descending;        /* RECX only */
 };
-/* Calls fn for each visible entry after the anchor, in a stable order; fn returning non-zero stops before consuming that
- * entry (1: stop, return 0; negative: returned). Updates the anchor. fn must not yield. A key that does not fit the anchor
- * (long lexical keys) is kept by hash + prefix as described in vos/README.md. */
+/* Calls fn for each visible entry after the anchor, in a stable order; fn returning non-zero stops
+ * before consuming that entry (1: stop, return 0; negative: returned). Updates the anchor. fn must
+ * not yield. A key that does not fit the anchor (long lexical keys) is kept by hash + prefix as
+ * described in vos/README.md. */
 int co_fn vos_list(struct vos_cont *cont, const struct vos_list *list, struct vos_anchor *anchor,
 		   int (*fn)(const struct vos_entry *entry, void *arg), void *arg);
 
-/* Min/max queries as daos_obj_query_key: flags DAOS_GET_MAX/MIN | DAOS_GET_DKEY | AKEY | RECX. dkey/akey are in/out.
- * Integer keys only. -DER_NONEXIST when there is none. */
+/* Min/max queries as daos_obj_query_key: flags DAOS_GET_MAX/MIN | DAOS_GET_DKEY | AKEY | RECX.
+ * dkey/akey are in/out. Integer keys only. -DER_NONEXIST when there is none. */
 struct vos_query {
 	struct vos_oid oid;
 	uint64_t epoch;
 	uint64_t flags;
-	uint64_t dkey;	    /* in when not asked, out when asked */
+	uint64_t dkey;      /* in when not asked, out when asked */
 	daos_key_t *akey;   /* in/out; with AKEY asked the buffer must hold 8 bytes */
 	daos_recx_t recx;   /* out */
 	uint64_t max_epoch; /* out: newest update of the object shard */
@@ -173,10 +204,24 @@ int co_fn vos_query_key(struct vos_cont *cont, struct vos_query *q);
 /* Newest epoch that changed the object shard (file mtime). -DER_NONEXIST. */
 int co_fn vos_obj_max_epoch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t *ret_epoch);
 
-/* --- history ------------------------------------------------------------------------------------------------------- */
-/* Merge versions and reclaim space of everything not needed by a read at an epoch in keep[] or above `below`; incremental:
- * returns after about budget_ns with *ret_more = true when there is more to do. */
-int co_fn vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep, uint32_t keep_nr,
-			uint64_t budget_ns, bool *ret_more);
+/*
+ * What reads must still find: everything visible at `floor` or later, and at each epoch of keep[]
+ * (snapshots). Durable. A new container has floor UINT64_MAX and no keep: only the latest version
+ * stays. A read at an epoch whose history is gone gets -DER_TX_RESTART, never wrong data. Lowering
+ * the floor brings nothing back.
+ */
+int co_fn vos_cont_set_keep(struct vos_cont *cont, uint64_t floor, const uint64_t *keep,
+			    uint32_t keep_nr);
+
+/* --- history
+ * -------------------------------------------------------------------------------------------------------
+ */
+/* Merge versions and reclaim space of everything not needed by a read at an epoch in keep[] or at
+ * or above `below`, tombstones included; incremental: returns after about budget_ns with *ret_more
+ * = true when there is more to do (call again with the same arguments). The caller vouches that
+ * nothing at or below `below` is still to come: such updates and punches are refused with
+ * -DER_TX_RESTART from then on. keep[] replaces that of vos_cont_set_keep. */
+int co_fn vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep,
+			uint32_t keep_nr, uint64_t budget_ns, bool *ret_more);
 
 #endif

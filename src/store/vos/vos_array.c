@@ -1,0 +1,832 @@
+/*
+ * Arrays: a map of segments that do not overlap, each with a stack of versions, newest first.
+ *
+ * A write covers some segments and some gaps. Where what was there before is needed by nobody, the
+ * old piece is cut out and the new version becomes one plain segment; elsewhere segments are split
+ * at the borders of the write and the new version is put into their stacks, wherever its epoch
+ * belongs. A new version that ends up in several segments is split with them.
+ *
+ * Storage. A version owns its blocks or heap object alone as long as it can: trimmed blocks are
+ * returned at once, splits on a block border give each side its own blocks, small inline data is
+ * copied. Only where both sides need the same block (or the inline data is large) the storage
+ * becomes a counted extent, which returns as a whole with its last user.
+ */
+#define LOG_FACILITY "vos"
+#include "store/vos/vos_internal.h"
+
+#include "base/log.h"
+
+/* --- storage of versions -------------------------------------------------------------------- */
+
+static uint64_t
+blk_nr_of(const struct vos_ver_df *ver, uint64_t len)
+{
+	return (ver->ext_off + len * ver->rec_size + SPACE_BLOCK - 1) / SPACE_BLOCK;
+}
+
+static int
+blocks_free(struct vos_tx *t, uint64_t blk, uint64_t blk_nr)
+{
+	struct space_ext ext = {.blk = blk, .blk_nr = blk_nr};
+
+	return blk_nr == 0 ? 0 : space_free(t->tx, t->pool->space, &ext);
+}
+
+static int
+ext_put(struct vos_tx *t, uint64_t off)
+{
+	struct vos_ext_df *ext = heap_try(t->heap, off, sizeof(*ext));
+	int rc;
+
+	if (ext == NULL)
+		return HEAP_MISS;
+	if (ext->refs == 0)
+		return -DER_CSUM;
+	rc = heap_tx_add(t->tx, off, sizeof(ext->refs));
+	if (rc != 0)
+		return rc;
+	if (--ext->refs != 0)
+		return 0;
+	rc = ext->kind == VOS_VER_NVME ? blocks_free(t, ext->addr, ext->blk_nr)
+				       : heap_free(t->tx, ext->addr);
+	return rc != 0 ? rc : heap_free(t->tx, off);
+}
+
+int
+vos_ver_free(struct vos_tx *t, const struct vos_ver_df *ver, uint64_t len)
+{
+	switch (ver->kind) {
+	case VOS_VER_PUNCH:
+		return 0;
+	case VOS_VER_INLINE:
+		return heap_free(t->tx, ver->addr);
+	case VOS_VER_NVME:
+		return blocks_free(t, ver->addr, blk_nr_of(ver, len));
+	case VOS_VER_COUNTED:
+		return ext_put(t, ver->addr);
+	default:
+		return -DER_CSUM;
+	}
+}
+
+/* Turn storage owned alone into a counted extent with one user. */
+static int
+ver_to_counted(struct vos_tx *t, struct vos_ver_df *ver, uint64_t len)
+{
+	struct vos_ext_df *ext;
+	uint64_t off;
+	int rc;
+
+	rc = heap_alloc(t->tx, sizeof(*ext), 0, &off);
+	if (rc != 0)
+		return rc;
+	ext = heap_ptr(t->heap, off);
+	ext->refs = 1;
+	ext->kind = ver->kind;
+	ext->addr = ver->addr;
+	if (ver->kind == VOS_VER_NVME)
+		ext->blk_nr = blk_nr_of(ver, len);
+	ver->kind = VOS_VER_COUNTED;
+	ver->addr = off;
+	return 0;
+}
+
+static int
+ext_get(struct vos_tx *t, uint64_t off)
+{
+	struct vos_ext_df *ext = heap_try(t->heap, off, sizeof(*ext));
+	int rc;
+
+	if (ext == NULL)
+		return HEAP_MISS;
+	rc = heap_tx_add(t->tx, off, sizeof(ext->refs));
+	if (rc == 0)
+		ext->refs++;
+	return rc;
+}
+
+/* Right side of a split of inline data: a copy of its own. */
+static int
+inline_copy(struct vos_tx *t, struct vos_ver_df *right, uint64_t len)
+{
+	uint32_t bytes = len * right->rec_size;
+	const void *src;
+	uint64_t off;
+	int rc;
+
+	src = heap_try(t->heap, right->addr + right->ext_off, bytes);
+	if (src == NULL)
+		return HEAP_MISS;
+	rc = heap_alloc(t->tx, bytes, 0, &off);
+	if (rc != 0)
+		return rc;
+	memcpy(heap_ptr(t->heap, off), src, bytes);
+	right->addr = off;
+	right->ext_off = 0;
+	return 0;
+}
+
+/* Of a version of `len` records keep [0, a) as *left and [b, len) as *right, both not empty; what
+ * is between is given up. Only storage; epochs and the chain are copied as they are. */
+static int
+ver_cut(struct vos_tx *t, const struct vos_ver_df *ver, uint64_t len, uint64_t a, uint64_t b,
+	struct vos_ver_df *left, struct vos_ver_df *right)
+{
+	uint64_t end_off = ver->ext_off + a * ver->rec_size;
+	uint64_t beg_off = ver->ext_off + b * ver->rec_size;
+	uint64_t left_blks = (end_off + SPACE_BLOCK - 1) / SPACE_BLOCK;
+	uint64_t skip_blks = beg_off / SPACE_BLOCK;
+	int rc;
+
+	*left = *ver;
+	*right = *ver;
+	if (ver->kind == VOS_VER_PUNCH)
+		return 0;
+	if (ver->kind == VOS_VER_NVME && left_blks <= skip_blks) {
+		right->addr += skip_blks;
+		right->ext_off = beg_off % SPACE_BLOCK;
+		return blocks_free(t, ver->addr + left_blks, skip_blks - left_blks);
+	}
+	right->ext_off = beg_off;
+	if (ver->kind == VOS_VER_INLINE && (len - b) * ver->rec_size <= VOS_COPY_MAX)
+		return inline_copy(t, right, len - b);
+	if (ver->kind != VOS_VER_COUNTED) {
+		rc = ver_to_counted(t, left, len);
+		if (rc != 0)
+			return rc;
+		right->kind = left->kind;
+		right->addr = left->addr;
+	}
+	return ext_get(t, left->addr);
+}
+
+/* Keep only the first `keep` records. */
+static int
+ver_trim_tail(struct vos_tx *t, struct vos_ver_df *ver, uint64_t len, uint64_t keep)
+{
+	uint64_t nr;
+
+	if (ver->kind != VOS_VER_NVME)
+		return 0;
+	nr = blk_nr_of(ver, keep);
+	return blocks_free(t, ver->addr + nr, blk_nr_of(ver, len) - nr);
+}
+
+/* Keep what follows the first `cut` records. */
+static int
+ver_trim_head(struct vos_tx *t, struct vos_ver_df *ver, uint64_t cut)
+{
+	uint64_t off = ver->ext_off + cut * ver->rec_size;
+	uint64_t blk = ver->addr;
+
+	if (ver->kind == VOS_VER_PUNCH)
+		return 0;
+	ver->ext_off = off;
+	if (ver->kind != VOS_VER_NVME)
+		return 0;
+	ver->addr += off / SPACE_BLOCK;
+	ver->ext_off = off % SPACE_BLOCK;
+	return blocks_free(t, blk, off / SPACE_BLOCK);
+}
+
+/* The storage of new data. */
+static int
+ver_make(struct vos_tx *t, struct vos_piece *piece, struct vos_ver_df *ver)
+{
+	int rc;
+
+	*ver = (struct vos_ver_df){
+	    .epoch = t->ord.epoch,
+	    .op = t->ord.op,
+	    .kind = piece->kind,
+	    .rec_size = piece->rec_size,
+	};
+	switch (piece->kind) {
+	case VOS_VER_INLINE:
+		rc = heap_alloc(t->tx, piece->bytes, 0, &ver->addr);
+		if (rc == 0)
+			memcpy(heap_ptr(t->heap, ver->addr), piece->buf, piece->bytes);
+		return rc;
+	case VOS_VER_NVME:
+		assert(piece->ext_nr == 1);
+		rc = space_publish(t->tx, t->pool->space, &piece->ext[0]);
+		if (rc != 0)
+			return rc;
+		piece->published = true;
+		ver->addr = piece->ext[0].blk;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+int
+vos_ver_find(struct heap *heap, const struct vos_seg_df *seg, uint64_t epoch, struct vos_ord hidden,
+	     struct vos_ver_df *ret_ver, bool *ret_found)
+{
+	const struct vos_ver_df *ver = &seg->ver;
+
+	*ret_found = false;
+	while (ver->epoch > epoch) {
+		if (ver->older == 0)
+			return 0;
+		ver = heap_try(heap, ver->older, sizeof(*ver));
+		if (ver == NULL)
+			return HEAP_MISS;
+	}
+	if (ver->kind == VOS_VER_PUNCH || vos_ord_cmp(vos_ver_ord(ver), hidden) < 0)
+		return 0;
+	*ret_ver = *ver;
+	*ret_found = true;
+	return 0;
+}
+
+/* --- the map ------------------------------------------------------------------------------------
+ */
+
+static const struct btree_conf seg_tree_conf = {
+    .kind = BTREE_UINT,
+    .val_bytes = sizeof(struct vos_seg_df),
+};
+
+static bool
+seek_match(enum btree_seek how, uint64_t start, uint64_t pos)
+{
+	switch (how) {
+	case BTREE_FIRST:
+	case BTREE_LAST:
+		return true;
+	case BTREE_EQ:
+		return start == pos;
+	case BTREE_GE:
+		return start >= pos;
+	case BTREE_GT:
+		return start > pos;
+	case BTREE_LE:
+		return start <= pos;
+	case BTREE_LT:
+		return start < pos;
+	}
+	return false;
+}
+
+int
+vos_seg_find(struct heap *heap, const struct vos_key_df *akey, enum btree_seek how, uint64_t pos,
+	     struct vos_seg *ret_seg)
+{
+	struct vos_seg_iter it;
+	int rc;
+
+	rc = vos_seg_iter_init(&it, heap, akey);
+	if (rc == 0)
+		rc = vos_seg_iter_seek(&it, how, pos);
+	if (rc == 0)
+		rc = vos_seg_iter_get(&it, ret_seg);
+	vos_seg_iter_fini(&it);
+	return rc;
+}
+
+int
+vos_seg_iter_init(struct vos_seg_iter *it, struct heap *heap, const struct vos_key_df *akey)
+{
+	uint64_t off = vos_child_off(akey->child);
+	uint32_t tag = vos_child_tag(akey->child);
+
+	it->heap = heap;
+	it->none = akey->child == 0;
+	it->one = tag == VOS_CHILD_ONE ? off : 0;
+	it->on = false;
+	btree_cursor_init(&it->cur, btree_at(heap, tag == VOS_CHILD_TREE ? off : 0));
+	if (it->none || tag == VOS_CHILD_ONE || tag == VOS_CHILD_TREE)
+		return 0;
+	return -DER_INVAL; /* holds a single value */
+}
+
+void
+vos_seg_iter_fini(struct vos_seg_iter *it)
+{
+	btree_cursor_fini(&it->cur);
+}
+
+int
+vos_seg_iter_seek(struct vos_seg_iter *it, enum btree_seek how, uint64_t pos)
+{
+	const struct vos_seg1_df *one;
+	struct btree_key key = btree_key_num(pos);
+
+	if (it->none)
+		return -DER_NONEXIST;
+	if (it->one == 0)
+		return btree_seek(&it->cur, how, &key);
+	one = heap_try(it->heap, it->one, sizeof(*one));
+	if (one == NULL)
+		return HEAP_MISS;
+	it->on = seek_match(how, one->start, pos);
+	return it->on ? 0 : -DER_NONEXIST;
+}
+
+int
+vos_seg_iter_next(struct vos_seg_iter *it)
+{
+	return it->none || it->one != 0 ? -DER_NONEXIST : btree_next(&it->cur);
+}
+
+int
+vos_seg_iter_prev(struct vos_seg_iter *it)
+{
+	return it->none || it->one != 0 ? -DER_NONEXIST : btree_prev(&it->cur);
+}
+
+int
+vos_seg_iter_get(struct vos_seg_iter *it, struct vos_seg *ret_seg)
+{
+	const struct vos_seg1_df *one;
+	struct btree_key key;
+	uint64_t val;
+	int rc;
+
+	if (it->one != 0) {
+		assert(it->on);
+		one = heap_try(it->heap, it->one, sizeof(*one));
+		if (one == NULL)
+			return HEAP_MISS;
+		ret_seg->start = one->start;
+		ret_seg->off = it->one + offsetof(struct vos_seg1_df, seg);
+		ret_seg->df = one->seg;
+	} else {
+		rc = btree_cursor_get(&it->cur, &key, &val);
+		if (rc != 0)
+			return rc;
+		ret_seg->start = key.num;
+		ret_seg->off = val;
+		memcpy(&ret_seg->df, heap_ptr(it->heap, val), sizeof(ret_seg->df));
+	}
+	if (ret_seg->df.len == 0 || ret_seg->start + ret_seg->df.len < ret_seg->start) {
+		log_err("heap offset %#llx: segment of no valid length",
+			(unsigned long long)ret_seg->off);
+		return -DER_CSUM;
+	}
+	return 0;
+}
+
+static int
+child_set(struct vos_tx *t, struct vos_key_df *k, uint64_t child)
+{
+	int rc;
+
+	rc = heap_tx_add(t->tx, heap_off(t->heap, &k->child), sizeof(k->child));
+	if (rc == 0)
+		k->child = child;
+	return rc;
+}
+
+/* The only segment gets company. */
+static int
+one_to_tree(struct vos_tx *t, struct vos_key_df *k, uint64_t *ret_root)
+{
+	uint64_t off = vos_child_off(k->child);
+	const struct vos_seg1_df *one;
+	struct btree_key key;
+	int rc;
+
+	one = heap_try(t->heap, off, sizeof(*one));
+	if (one == NULL)
+		return HEAP_MISS;
+	rc = heap_alloc(t->tx, BTREE_ROOT_BYTES, 0, ret_root);
+	if (rc == 0)
+		rc = btree_create(t->tx, *ret_root, &seg_tree_conf);
+	if (rc != 0)
+		return rc;
+	key = btree_key_num(one->start);
+	rc = btree_insert(t->tx, btree_at(t->heap, *ret_root), &key, &one->seg, NULL);
+	if (rc == 0)
+		rc = heap_free(t->tx, off);
+	return rc != 0 ? rc : child_set(t, k, *ret_root | VOS_CHILD_TREE);
+}
+
+static int
+one_make(struct vos_tx *t, struct vos_key_df *k, const struct vos_seg *seg)
+{
+	struct vos_seg1_df *one;
+	uint64_t off;
+	int rc;
+
+	rc = heap_alloc(t->tx, sizeof(*one), 0, &off);
+	if (rc != 0)
+		return rc;
+	one = heap_ptr(t->heap, off);
+	one->start = seg->start;
+	one->seg = seg->df;
+	return child_set(t, k, off | VOS_CHILD_ONE);
+}
+
+int
+vos_seg_put(struct vos_tx *t, uint64_t akey, const struct vos_seg *seg)
+{
+	struct btree_key key = btree_key_num(seg->start);
+	const struct vos_seg1_df *one;
+	struct vos_key_df *k;
+	uint64_t off;
+	int rc;
+
+	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
+	if (k == NULL)
+		return rc;
+	off = vos_child_off(k->child);
+	switch (vos_child_tag(k->child)) {
+	case 0:
+		return one_make(t, k, seg);
+	case VOS_CHILD_ONE:
+		one = heap_try(t->heap, off, sizeof(*one));
+		if (one == NULL)
+			return HEAP_MISS;
+		if (one->start == seg->start)
+			return heap_tx_write(t->tx, off + offsetof(struct vos_seg1_df, seg),
+					     &seg->df, sizeof(seg->df));
+		rc = one_to_tree(t, k, &off);
+		if (rc != 0)
+			return rc;
+		break;
+	case VOS_CHILD_TREE:
+		break;
+	default:
+		return -DER_INVAL;
+	}
+	return btree_upsert(t->tx, btree_at(t->heap, off), &key, &seg->df, NULL);
+}
+
+int
+vos_seg_del(struct vos_tx *t, uint64_t akey, uint64_t start)
+{
+	struct btree_key key = btree_key_num(start);
+	struct vos_key_df *k;
+	uint64_t off;
+	bool empty;
+	int rc;
+
+	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
+	if (k == NULL)
+		return rc;
+	off = vos_child_off(k->child);
+	if (vos_child_tag(k->child) == VOS_CHILD_ONE) {
+		rc = heap_free(t->tx, off);
+		return rc != 0 ? rc : child_set(t, k, 0);
+	}
+	rc = btree_delete(t->tx, btree_at(t->heap, off), &key, NULL);
+	if (rc == 0)
+		rc = btree_is_empty(btree_at(t->heap, off), &empty);
+	if (rc != 0 || !empty)
+		return rc;
+	rc = btree_destroy(t->tx, btree_at(t->heap, off));
+	if (rc == 0)
+		rc = heap_free(t->tx, off);
+	return rc != 0 ? rc : child_set(t, k, 0);
+}
+
+/* --- stacks
+ * --------------------------------------------------------------------------------------- */
+
+static int
+older_alloc(struct vos_tx *t, const struct vos_ver_df *ver, uint64_t *ret_off)
+{
+	int rc;
+
+	rc = heap_alloc(t->tx, sizeof(*ver), 0, ret_off);
+	if (rc == 0)
+		memcpy(heap_ptr(t->heap, *ret_off), ver, sizeof(*ver));
+	return rc;
+}
+
+/* Split a segment, with every version in its stack, at a record inside it. *seg becomes the left
+ * one. */
+static int
+seg_split(struct vos_tx *t, uint64_t akey, struct vos_seg *seg, uint64_t at,
+	  struct vos_seg *ret_right)
+{
+	uint64_t len = seg->df.len, n = at - seg->start, left_off = 0;
+	struct vos_ver_df ver = seg->df.ver, left, right;
+	uint64_t *link = NULL, off;
+	int rc;
+
+	*ret_right = (struct vos_seg){.start = at, .df.len = len - n};
+	for (;;) {
+		rc = ver_cut(t, &ver, len, n, n, &left, &right);
+		if (rc != 0)
+			return rc;
+		right.older = 0;
+		if (left_off == 0) {
+			seg->df.ver = left;
+			ret_right->df.ver = right;
+			link = &ret_right->df.ver.older;
+		} else {
+			rc = heap_tx_write(t->tx, left_off, &left, sizeof(left));
+			if (rc == 0)
+				rc = older_alloc(t, &right, &off);
+			if (rc != 0)
+				return rc;
+			*link = off;
+			link = &((struct vos_ver_df *)heap_ptr(t->heap, off))->older;
+		}
+		left_off = ver.older;
+		if (left_off == 0)
+			break;
+		if (heap_try(t->heap, left_off, sizeof(ver)) == NULL)
+			return HEAP_MISS;
+		memcpy(&ver, heap_ptr(t->heap, left_off), sizeof(ver));
+	}
+	seg->df.len = n;
+	rc = vos_seg_put(t, akey, seg);
+	return rc != 0 ? rc : vos_seg_put(t, akey, ret_right);
+}
+
+/* A place in a stack: the version in the segment itself, or one behind it. */
+static int
+ver_load(struct vos_tx *t, const struct vos_seg *seg, uint64_t off, struct vos_ver_df *ret_ver)
+{
+	const void *p;
+
+	if (off == 0) {
+		*ret_ver = seg->df.ver;
+		return 0;
+	}
+	p = heap_try(t->heap, off, sizeof(*ret_ver));
+	if (p == NULL)
+		return HEAP_MISS;
+	memcpy(ret_ver, p, sizeof(*ret_ver));
+	return 0;
+}
+
+static int
+ver_store(struct vos_tx *t, struct vos_seg *seg, uint64_t off, const struct vos_ver_df *ver)
+{
+	if (off == 0) {
+		seg->df.ver = *ver;
+		return 0;
+	}
+	return heap_tx_write(t->tx, off, ver, sizeof(*ver));
+}
+
+/* Put a new version, which covers the whole segment, into its stack; drop it or the one below when
+ * nobody needs it. The caller stores *seg. */
+static int
+stack_push(struct vos_tx *t, struct vos_seg *seg, const struct vos_punches *p,
+	   struct vos_ver_df *ver)
+{
+	struct vos_ord newer, after, x_ord;
+	uint64_t newer_off = 0, off = 0; /* off 0 = the top */
+	struct vos_ver_df x, above;
+	bool hidden, top = true;
+	int c, rc;
+
+	hidden = vos_punch_after(p, t->ord, &newer);
+	for (;;) {
+		rc = ver_load(t, seg, off, &x);
+		if (rc != 0)
+			return rc;
+		x_ord = vos_ver_ord(&x);
+		c = vos_ord_cmp(x_ord, t->ord);
+		if (c <= 0)
+			break;
+		if (!hidden || vos_ord_cmp(x_ord, newer) < 0)
+			newer = x_ord;
+		hidden = true;
+		above = x;
+		newer_off = off;
+		top = false;
+		if (x.older == 0)
+			break;
+		off = x.older;
+	}
+	if (hidden && !vos_needed(t, t->ord.epoch, newer.epoch)) {
+		vos_dropped(t, newer.epoch);
+		return vos_ver_free(t, ver, seg->df.len);
+	}
+	if (c > 0) { /* oldest of all */
+		ver->older = 0;
+		rc = older_alloc(t, ver, &above.older);
+		return rc != 0 ? rc : ver_store(t, seg, newer_off, &above);
+	}
+	/* x, at off, is the next older one */
+	if (c != 0) {
+		bool keep;
+
+		newer = t->ord;
+		if (vos_punch_after(p, x_ord, &after) && vos_ord_cmp(after, newer) < 0)
+			newer = after;
+		keep = vos_needed(t, x.epoch, newer.epoch);
+		if (keep && top) {
+			/* the old top moves behind the segment */
+			rc = older_alloc(t, &x, &ver->older);
+			return rc != 0 ? rc : ver_store(t, seg, 0, ver);
+		}
+		if (keep) {
+			ver->older = off;
+			rc = older_alloc(t, ver, &above.older);
+			return rc != 0 ? rc : ver_store(t, seg, newer_off, &above);
+		}
+		vos_dropped(t, newer.epoch);
+	}
+	/* take the place of x */
+	ver->older = x.older;
+	rc = vos_ver_free(t, &x, seg->df.len);
+	return rc != 0 ? rc : ver_store(t, seg, off, ver);
+}
+
+/* Is there nothing in this segment that must stay once the new version is on top? */
+static bool
+seg_replaceable(const struct vos_tx *t, const struct vos_seg *seg)
+{
+	int c = vos_ord_cmp(vos_ver_ord(&seg->df.ver), t->ord);
+
+	return seg->df.ver.older == 0 &&
+	       (c == 0 || (c < 0 && !vos_needed(t, seg->df.ver.epoch, t->ord.epoch)));
+}
+
+/* Give up [lo, hi) of a segment with a single version. */
+static int
+seg_cut(struct vos_tx *t, uint64_t akey, struct vos_seg *seg, uint64_t lo, uint64_t hi)
+{
+	uint64_t start = seg->start, len = seg->df.len, end = start + len;
+	struct vos_seg right = {.start = hi, .df.len = end - hi};
+	struct vos_ver_df ver = seg->df.ver;
+	int rc;
+
+	if (lo == start && hi == end) {
+		rc = vos_ver_free(t, &ver, len);
+		return rc != 0 ? rc : vos_seg_del(t, akey, start);
+	}
+	if (lo == start) {
+		right.df.ver = ver;
+		rc = ver_trim_head(t, &right.df.ver, hi - start);
+		if (rc == 0)
+			rc = vos_seg_del(t, akey, start);
+		return rc != 0 ? rc : vos_seg_put(t, akey, &right);
+	}
+	seg->df.len = lo - start;
+	if (hi == end) {
+		rc = ver_trim_tail(t, &seg->df.ver, len, lo - start);
+		return rc != 0 ? rc : vos_seg_put(t, akey, seg);
+	}
+	rc = ver_cut(t, &ver, len, lo - start, hi - start, &seg->df.ver, &right.df.ver);
+	if (rc == 0)
+		rc = vos_seg_put(t, akey, seg);
+	return rc != 0 ? rc : vos_seg_put(t, akey, &right);
+}
+
+/* --- write
+ * ----------------------------------------------------------------------------------------- */
+
+/* The part of the new version that has not been placed yet. */
+struct rest {
+	uint64_t start, end;
+	struct vos_ver_df ver;
+};
+
+/* Take the records up to `to` off its front. */
+static int
+rest_take(struct vos_tx *t, struct rest *rest, uint64_t to, struct vos_ver_df *ret_ver)
+{
+	uint64_t len = rest->end - rest->start, n = to - rest->start;
+	struct vos_ver_df ver = rest->ver;
+	int rc;
+
+	rest->start = to;
+	if (n == len) {
+		*ret_ver = ver;
+		return 0;
+	}
+	rc = ver_cut(t, &ver, len, n, n, ret_ver, &rest->ver);
+	return rc;
+}
+
+/* The new version becomes a segment of its own, up to `to`. */
+static int
+rest_place(struct vos_tx *t, uint64_t akey, struct rest *rest, uint64_t to)
+{
+	struct vos_seg seg = {.start = rest->start, .df.len = to - rest->start};
+	int rc;
+
+	if (seg.df.len == 0)
+		return 0;
+	rc = rest_take(t, rest, to, &seg.df.ver);
+	return rc != 0 ? rc : vos_seg_put(t, akey, &seg);
+}
+
+/* The first segment that has a record at or after pos. */
+static int
+seg_at_or_after(struct vos_tx *t, uint64_t akey, uint64_t pos, struct vos_seg *ret_seg)
+{
+	const struct vos_key_df *k;
+	int rc;
+
+	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
+	if (k == NULL)
+		return rc;
+	rc = vos_seg_find(t->heap, k, BTREE_LE, pos, ret_seg);
+	if (rc == 0 && pos < ret_seg->start + ret_seg->df.len)
+		return 0;
+	if (rc != 0 && rc != -DER_NONEXIST)
+		return rc;
+	return vos_seg_find(t->heap, k, BTREE_GT, pos, ret_seg);
+}
+
+/* Put the new version into [lo, hi) of a segment whose history matters. */
+static int
+push_part(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, struct vos_seg *seg,
+	  uint64_t lo, uint64_t hi, struct rest *rest)
+{
+	struct vos_seg right;
+	struct vos_ver_df ver;
+	int rc;
+
+	if (seg->start < lo) {
+		rc = seg_split(t, akey, seg, lo, &right);
+		if (rc != 0)
+			return rc;
+		*seg = right;
+	}
+	if (seg->start + seg->df.len > hi) {
+		rc = seg_split(t, akey, seg, hi, &right);
+		if (rc != 0)
+			return rc;
+	}
+	rc = rest_take(t, rest, hi, &ver);
+	if (rc == 0)
+		rc = stack_push(t, seg, p, &ver);
+	return rc != 0 ? rc : vos_seg_put(t, akey, seg);
+}
+
+/* An exact overwrite: the segment's record changes in place. *ret_done says whether it was one. */
+static int
+overwrite(struct vos_tx *t, uint64_t akey, struct vos_piece *piece, bool *ret_done)
+{
+	const struct vos_key_df *k;
+	struct vos_seg seg;
+	struct vos_ver_df *old = &seg.df.ver, ver;
+	int rc;
+
+	*ret_done = false;
+	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
+	if (k == NULL)
+		return rc;
+	rc = vos_seg_find(t->heap, k, BTREE_EQ, piece->idx, &seg);
+	if (rc != 0)
+		return rc == -DER_NONEXIST ? 0 : rc;
+	if (seg.df.len != piece->nr || !seg_replaceable(t, &seg))
+		return 0;
+	*ret_done = true;
+	vos_dropped(t, t->ord.epoch);
+	if (piece->kind == VOS_VER_INLINE && old->kind == VOS_VER_INLINE &&
+	    old->rec_size == piece->rec_size) {
+		old->epoch = t->ord.epoch;
+		old->op = t->ord.op;
+		rc = heap_tx_write(t->tx, old->addr + old->ext_off, piece->buf, piece->bytes);
+	} else {
+		rc = ver_make(t, piece, &ver);
+		if (rc == 0)
+			rc = vos_ver_free(t, old, seg.df.len);
+		*old = ver;
+	}
+	return rc != 0 ? rc : heap_tx_write(t->tx, seg.off, &seg.df, sizeof(seg.df));
+}
+
+int
+vos_arr_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, struct vos_piece *piece)
+{
+	struct rest rest = {.start = piece->idx, .end = piece->idx + piece->nr};
+	uint64_t pos = rest.start, lo, hi;
+	struct vos_seg seg;
+	struct vos_ord after;
+	bool done;
+	int rc;
+
+	if (vos_punch_after(p, t->ord, &after) && !vos_needed(t, t->ord.epoch, after.epoch)) {
+		vos_dropped(t, after.epoch);
+		return 0;
+	}
+	rc = overwrite(t, akey, piece, &done);
+	if (rc != 0 || done)
+		return rc;
+	rc = ver_make(t, piece, &rest.ver);
+	while (rc == 0 && pos < rest.end) {
+		rc = seg_at_or_after(t, akey, pos, &seg);
+		if (rc == -DER_NONEXIST || (rc == 0 && seg.start >= rest.end)) {
+			rc = 0;
+			break;
+		}
+		if (rc != 0)
+			break;
+		lo = seg.start > pos ? seg.start : pos;
+		hi = seg.start + seg.df.len < rest.end ? seg.start + seg.df.len : rest.end;
+		if (seg_replaceable(t, &seg)) {
+			vos_dropped(t, t->ord.epoch);
+			rc = seg_cut(t, akey, &seg, lo, hi);
+		} else {
+			rc = rest_place(t, akey, &rest, lo);
+			if (rc == 0)
+				rc = push_part(t, akey, p, &seg, lo, hi, &rest);
+		}
+		pos = hi;
+	}
+	return rc != 0 ? rc : rest_place(t, akey, &rest, rest.end);
+}

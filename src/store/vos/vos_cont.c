@@ -1,0 +1,458 @@
+/*
+ * Containers: a record each, found by uuid in the pool's tree.
+ *
+ * Destroying one takes it out of that tree and puts it into the pool's list of dying containers in
+ * one transaction; the reclaimer (vos_reclaim.c) frees what it holds, also after a restart.
+ */
+#define LOG_FACILITY "vos"
+#include "store/vos/vos_internal.h"
+
+#include "base/log.h"
+
+static struct btree
+cont_tree(struct vos_pool *pool)
+{
+	return btree_at(pool->heap, pool->df_off + offsetof(struct vos_pool_df, conts));
+}
+
+static int
+cont_find(struct vos_pool *pool, const uuid_t uuid, uint64_t *ret_off)
+{
+	struct btree_key key = btree_key_buf(uuid, sizeof(uuid_t));
+	struct vos_cont_df *df;
+	uint64_t val;
+	int rc;
+
+	rc = btree_lookup(cont_tree(pool), &key, &val);
+	if (rc != 0)
+		return rc;
+	*ret_off = *(uint64_t *)heap_ptr(pool->heap, val);
+	df = heap_try(pool->heap, *ret_off, sizeof(*df));
+	if (df == NULL)
+		return HEAP_MISS;
+	if (memcmp(df->uuid, uuid, sizeof(uuid_t)) != 0) {
+		log_err("pool %s: container record at %#llx is damaged", pool->name,
+			(unsigned long long)*ret_off);
+		return -DER_CSUM;
+	}
+	return 0;
+}
+
+/* --- create ------------------------------------------------------------------------------- */
+
+static const struct btree_conf obj_tree_conf = {.kind = BTREE_LEX, .val_bytes = 8};
+static const struct btree_conf opid_tree_conf = {.kind = BTREE_LEX,
+						 .val_bytes = sizeof(union vos_opid_df)};
+
+static int
+cont_create_tx(struct vos_tx *t, void *arg)
+{
+	const uint8_t *uuid = arg;
+	struct btree_key key = btree_key_buf(uuid, sizeof(uuid_t));
+	struct vos_pool *pool = t->pool;
+	struct vos_cont_df *df;
+	uint64_t off;
+	int rc;
+
+	rc = heap_alloc(t->tx, sizeof(*df), 0, &off);
+	if (rc == 0)
+		rc = btree_insert(t->tx, cont_tree(pool), &key, &off, NULL);
+	if (rc != 0)
+		return rc;
+	df = heap_ptr(t->heap, off);
+	memcpy(df->uuid, uuid, sizeof(df->uuid));
+	df->floor = UINT64_MAX;
+	df->id = pool->df->next_cont_id;
+	rc = heap_tx_add(t->tx, pool->df_off + offsetof(struct vos_pool_df, next_cont_id),
+			 sizeof(uint64_t));
+	if (rc != 0)
+		return rc;
+	pool->df->next_cont_id++;
+	rc = btree_create(t->tx, off + offsetof(struct vos_cont_df, objs), &obj_tree_conf);
+	if (rc == 0)
+		rc =
+		    btree_create(t->tx, off + offsetof(struct vos_cont_df, opids), &opid_tree_conf);
+	return rc;
+}
+
+int co_fn
+vos_cont_create(struct vos_pool *pool, const uuid_t uuid)
+{
+	struct vos_tx_args args = {
+	    .pool = pool,
+	    .heap_bytes = BTREE_OP_HEAP_BYTES + sizeof(struct vos_cont_df),
+	    .fn = cont_create_tx,
+	    .arg = (void *)uuid,
+	    .wait = true,
+	};
+
+	return vos_tx_run(&args);
+}
+
+/* --- open and close -------------------------------------------------------------------------- */
+
+/* Copy the list of kept epochs out of the heap. */
+static int
+keep_load(struct vos_pool *pool, const struct vos_cont_df *df, uint64_t **ret_keep,
+	  uint32_t *ret_nr)
+{
+	const struct vos_keep_df *k;
+
+	*ret_keep = NULL;
+	*ret_nr = 0;
+	if (df->keep == 0)
+		return 0;
+	k = heap_try(pool->heap, df->keep, sizeof(*k));
+	if (k == NULL)
+		return HEAP_MISS;
+	if (k->nr > HEAP_ALLOC_MAX / sizeof(uint64_t))
+		return -DER_CSUM;
+	if (heap_try(pool->heap, df->keep, sizeof(*k) + k->nr * sizeof(uint64_t)) == NULL)
+		return HEAP_MISS;
+	*ret_keep = mem_dup(k->epoch, k->nr * sizeof(uint64_t));
+	if (*ret_keep == NULL)
+		return -DER_NOMEM;
+	*ret_nr = k->nr;
+	return 0;
+}
+
+static int
+cont_load(struct vos_pool *pool, const uuid_t uuid, struct vos_cont *cont)
+{
+	int rc;
+
+	rc = cont_find(pool, uuid, &cont->df_off);
+	if (rc != 0)
+		return rc;
+	cont->df = heap_ptr(pool->heap, cont->df_off);
+	return keep_load(pool, cont->df, &cont->keep, &cont->keep_nr);
+}
+
+static struct vos_cont *
+cont_opened(struct vos_pool *pool, const uuid_t uuid)
+{
+	struct list *l;
+
+	list_for_each (l, &pool->conts) {
+		struct vos_cont *cont = list_entry(l, struct vos_cont, link);
+
+		if (!cont->dead && uuid_compare(cont->uuid, uuid) == 0)
+			return cont;
+	}
+	return NULL;
+}
+
+int co_fn
+vos_cont_open(struct vos_pool *pool, const uuid_t uuid, struct vos_cont **ret_cont)
+{
+	struct vos_cont *cont, *other;
+	int rc;
+
+	cont = cont_opened(pool, uuid);
+	if (cont != NULL) {
+		cont->refs++;
+		*ret_cont = cont;
+		return 0;
+	}
+	cont = mem_new(struct vos_cont);
+	if (cont == NULL)
+		return -DER_NOMEM;
+	do
+		rc = cont_load(pool, uuid, cont);
+	while (heap_retry(pool->heap, &rc));
+	if (rc != 0) {
+		free(cont);
+		return rc;
+	}
+	other = cont_opened(pool, uuid); /* while a page was loaded */
+	if (other != NULL) {
+		free(cont->keep);
+		free(cont);
+		other->refs++;
+		*ret_cont = other;
+		return 0;
+	}
+	heap_pin(pool->heap, cont->df_off, sizeof(*cont->df));
+	cont->pool = pool;
+	cont->refs = 1;
+	cont->id = cont->df->id;
+	uuid_copy(cont->uuid, uuid);
+	list_push_back(&pool->conts, &cont->link);
+	*ret_cont = cont;
+	return 0;
+}
+
+void
+vos_cont_close(struct vos_cont *cont)
+{
+	if (cont == NULL)
+		return;
+	assert(cont->refs > 0);
+	if (--cont->refs != 0)
+		return;
+	heap_unpin(cont->pool->heap, cont->df_off, sizeof(*cont->df));
+	list_del(&cont->link);
+	vos_trim_destroy(cont->agg);
+	free(cont->keep);
+	free(cont);
+}
+
+/* --- destroy -----------------------------------------------------------------------------------
+ */
+
+static int
+cont_destroy_tx(struct vos_tx *t, void *arg)
+{
+	const uint8_t *uuid = arg;
+	struct btree_key key = btree_key_buf(uuid, sizeof(uuid_t));
+	struct vos_pool *pool = t->pool;
+	struct vos_cont_df *df;
+	uint64_t off;
+	int rc;
+
+	rc = cont_find(pool, uuid, &off);
+	if (rc == 0)
+		rc = btree_delete(t->tx, cont_tree(pool), &key, NULL);
+	if (rc != 0)
+		return rc;
+	df = heap_ptr(t->heap, off);
+	static_assert(offsetof(struct vos_pool_df, dying) ==
+			  offsetof(struct vos_pool_df, max_epoch) + 8,
+		      "declared together");
+	rc = heap_tx_add(t->tx, pool->df_off + offsetof(struct vos_pool_df, max_epoch), 16);
+	if (rc == 0)
+		rc = heap_tx_write(t->tx, off + offsetof(struct vos_cont_df, dying),
+				   &pool->df->dying, sizeof(uint64_t));
+	if (rc != 0)
+		return rc;
+	pool->df->dying = off;
+	if (df->max_epoch > pool->df->max_epoch)
+		pool->df->max_epoch = df->max_epoch;
+	return 0;
+}
+
+int co_fn
+vos_cont_destroy(struct vos_pool *pool, const uuid_t uuid)
+{
+	struct vos_tx_args args = {
+	    .pool = pool,
+	    .flags = HEAP_RESV_RECLAIM,
+	    .fn = cont_destroy_tx,
+	    .arg = (void *)uuid,
+	};
+	struct vos_cont *cont;
+	int rc;
+
+	rc = vos_tx_run(&args);
+	if (rc != 0)
+		return rc;
+	/* no yield since the commit: nobody acts on the old state */
+	cont = cont_opened(pool, uuid);
+	if (cont != NULL)
+		cont->dead = true;
+	vos_reclaim_dying(pool);
+	return heap_wait_durable(pool->heap, heap_last_lsn(pool->heap));
+}
+
+/* --- list and epochs
+ * ------------------------------------------------------------------------------ */
+
+struct cont_page {
+	uuid_t uuid[32];
+	uint32_t nr;
+};
+
+static int
+cont_list_page(struct vos_pool *pool, const uuid_t after, bool first, struct cont_page *page)
+{
+	struct btree_key key = btree_key_buf(after, sizeof(uuid_t));
+	struct btree_cursor cur;
+	int rc;
+
+	page->nr = 0;
+	btree_cursor_init(&cur, cont_tree(pool));
+	rc = btree_seek(&cur, first ? BTREE_FIRST : BTREE_GT, &key);
+	while (rc == 0 && page->nr < sizeof(page->uuid) / sizeof(page->uuid[0])) {
+		rc = btree_cursor_get(&cur, &key, NULL);
+		if (rc != 0)
+			break;
+		if (key.len != sizeof(uuid_t)) {
+			rc = -DER_CSUM;
+			break;
+		}
+		memcpy(page->uuid[page->nr++], key.buf, sizeof(uuid_t));
+		rc = btree_next(&cur);
+	}
+	btree_cursor_fini(&cur);
+	return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+int co_fn
+vos_cont_list(struct vos_pool *pool, int (*fn)(const uuid_t uuid, void *arg), void *arg)
+{
+	struct cont_page page;
+	uuid_t last = {0};
+	bool first = true;
+	uint32_t i;
+	int rc;
+
+	rc = heap_wait_durable(pool->heap, heap_last_lsn(pool->heap));
+	if (rc != 0)
+		return rc;
+	for (;;) {
+		do
+			rc = cont_list_page(pool, last, first, &page);
+		while (heap_retry(pool->heap, &rc));
+		if (rc != 0 || page.nr == 0)
+			return rc;
+		for (i = 0; i < page.nr; i++) {
+			rc = fn(page.uuid[i], arg);
+			if (rc != 0)
+				return rc < 0 ? rc : 0;
+		}
+		uuid_copy(last, page.uuid[page.nr - 1]);
+		first = false;
+	}
+}
+
+/* The highest epoch of any container; records are read as far as they are in memory. */
+static int
+max_epoch(struct vos_pool *pool, uint64_t *ret_max)
+{
+	struct btree_cursor cur;
+	uint64_t val, max = pool->df->max_epoch;
+	int rc;
+
+	btree_cursor_init(&cur, cont_tree(pool));
+	rc = btree_seek(&cur, BTREE_FIRST, NULL);
+	while (rc == 0) {
+		const struct vos_cont_df *df;
+
+		rc = btree_cursor_get(&cur, NULL, &val);
+		if (rc != 0)
+			break;
+		df = heap_try(pool->heap, *(uint64_t *)heap_ptr(pool->heap, val), sizeof(*df));
+		if (df == NULL) {
+			rc = HEAP_MISS;
+			break;
+		}
+		if (df->max_epoch > max)
+			max = df->max_epoch;
+		rc = btree_next(&cur);
+	}
+	btree_cursor_fini(&cur);
+	if (rc == -DER_NONEXIST)
+		rc = 0;
+	if (rc == 0)
+		*ret_max = max;
+	return rc;
+}
+
+int co_fn
+vos_max_epoch_load(struct vos_pool *pool)
+{
+	int rc;
+
+	do
+		rc = max_epoch(pool, &pool->max_epoch);
+	while (heap_retry(pool->heap, &rc));
+	return rc;
+}
+
+uint64_t
+vos_pool_max_epoch(struct vos_pool *pool)
+{
+	return pool->max_epoch;
+}
+
+/* --- what reads need
+ * ---------------------------------------------------------------------------------- */
+
+struct keep_args {
+	uint64_t floor;
+	bool set_floor;
+	uint64_t agg_epoch;
+	const uint64_t *keep;
+	uint32_t keep_nr;
+};
+
+static int
+set_keep_tx(struct vos_tx *t, void *arg)
+{
+	const struct keep_args *a = arg;
+	struct vos_cont_df *df = t->cont->df;
+	struct vos_keep_df *k;
+	uint64_t off = 0;
+	int rc;
+
+	rc = heap_tx_add(t->tx, t->cont->df_off, sizeof(*df));
+	if (rc != 0)
+		return rc;
+	if (a->keep_nr != 0) {
+		rc = heap_alloc(t->tx, sizeof(*k) + a->keep_nr * sizeof(uint64_t), 0, &off);
+		if (rc != 0)
+			return rc;
+		k = heap_ptr(t->heap, off);
+		k->nr = a->keep_nr;
+		memcpy(k->epoch, a->keep, a->keep_nr * sizeof(uint64_t));
+	}
+	rc = heap_free(t->tx, df->keep);
+	if (rc != 0)
+		return rc;
+	df->keep = off;
+	if (a->set_floor)
+		df->floor = a->floor;
+	if (a->agg_epoch > df->agg_epoch)
+		df->agg_epoch = a->agg_epoch;
+	return 0;
+}
+
+static int co_fn
+set_keep(struct vos_cont *cont, const struct keep_args *a)
+{
+	struct vos_tx_args args = {
+	    .pool = cont->pool,
+	    .cont = cont,
+	    .heap_bytes = sizeof(struct vos_keep_df) + a->keep_nr * sizeof(uint64_t),
+	    .log_bytes = 4096 + a->keep_nr * sizeof(uint64_t),
+	    .flags = HEAP_RESV_RECLAIM,
+	    .trim = true,
+	    .fn = set_keep_tx,
+	    .arg = (void *)a,
+	};
+	uint64_t *copy;
+	int rc;
+
+	if (a->keep_nr > (HEAP_ALLOC_MAX - 64) / sizeof(uint64_t))
+		return -DER_INVAL;
+	copy = mem_dup(a->keep, (a->keep_nr + 1) * sizeof(uint64_t) - sizeof(uint64_t));
+	if (copy == NULL && a->keep_nr != 0)
+		return -DER_NOMEM;
+	rc = vos_tx_run(&args);
+	if (rc != 0) {
+		free(copy);
+		return rc;
+	}
+	/* no yield since the commit */
+	free(cont->keep);
+	cont->keep = copy;
+	cont->keep_nr = a->keep_nr;
+	return heap_wait_durable(cont->pool->heap, heap_last_lsn(cont->pool->heap));
+}
+
+int co_fn
+vos_cont_set_keep(struct vos_cont *cont, uint64_t floor, const uint64_t *keep, uint32_t keep_nr)
+{
+	struct keep_args a = {.floor = floor, .set_floor = true, .keep = keep, .keep_nr = keep_nr};
+
+	return set_keep(cont, &a);
+}
+
+int co_fn
+vos_cont_set_aggregated(struct vos_cont *cont, uint64_t below, const uint64_t *keep,
+			uint32_t keep_nr)
+{
+	struct keep_args a = {.agg_epoch = below, .keep = keep, .keep_nr = keep_nr};
+
+	return set_keep(cont, &a);
+}

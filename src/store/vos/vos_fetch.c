@@ -1,0 +1,791 @@
+/*
+ * Fetches, in two steps.
+ *
+ * Begin looks everything up in one go without a yield, so that it sees one state: values in the
+ * heap are copied into the context, values in the NVMe tier are noted. Then the blocks are brought
+ * into cache memory (their space is held meanwhile, so that nobody can reuse it), and it waits
+ * until what was seen is durable. The caller sends from there; end lets go.
+ */
+#define LOG_FACILITY "vos"
+#include "store/vos/vos_internal.h"
+
+#include "base/log.h"
+
+enum {
+	FETCH_FREE_MAX = 256,
+	IOD_INL = 2,
+	PIECE_INL = 8,
+	VIEW_INL = 2,
+	IOV_INL = 12,
+	BUF_INL = 4096,
+};
+
+struct fetch_iod {
+	struct vos_key akey;
+	uint64_t size;
+	uint32_t piece_first, piece_nr;
+	uint32_t iov_first, iov_nr;
+	uint32_t recx_first, recx_nr;
+};
+
+enum fetch_kind { FETCH_HOLE, FETCH_BUF, FETCH_NVME };
+
+/* A part of the answer. len: bytes; for a hole of an array first records, then bytes. */
+struct fetch_piece {
+	enum fetch_kind kind;
+	uint64_t len;
+	uint64_t off; /* BUF: in the buffer; NVME: byte on the device */
+};
+
+struct fetch_view {
+	struct data_view view; /* cache memory ... */
+	uint8_t *own;          /* ... or private memory, for answers too large for the cache */
+	uint64_t off;          /* first byte wanted, on the device */
+	uint64_t len;
+	struct vos_fetch *f;
+};
+
+struct vos_fetch {
+	struct list link;
+	struct vos_cont *cont;
+	struct vos_io io;
+	uint32_t flags;
+	struct vos_key dkey;
+	struct fetch_iod *iods;
+	struct fetch_piece *pieces;
+	struct fetch_view *views;
+	struct iovec *iovs;
+	daos_recx_t *recxs;
+	uint8_t *buf;
+	uint32_t piece_nr, piece_cap;
+	uint32_t view_nr;
+	uint32_t iov_nr, iov_cap;
+	uint32_t recx_nr, recx_cap;
+	uint64_t buf_bytes, buf_cap;
+	uint64_t nvme_bytes;
+	uint32_t nvme_pieces;
+	uint64_t lsn; /* of the newest change that was seen */
+	bool lsn_wanted;
+	bool iod_border; /* the next piece begins an iod's answer */
+	struct fetch_iod iod_inl[IOD_INL];
+	struct fetch_piece piece_inl[PIECE_INL];
+	struct fetch_view view_inl[VIEW_INL];
+	struct iovec iov_inl[IOV_INL];
+	uint8_t buf_inl[BUF_INL];
+};
+
+/* --- contexts -----------------------------------------------------------------------------------
+ */
+
+static struct vos_fetch *
+fetch_alloc(struct vos_cont *cont)
+{
+	struct vos_pool *pool = cont->pool;
+	struct vos_fetch *f;
+
+	if (!list_empty(&pool->fetch_free)) {
+		f = list_first(&pool->fetch_free, struct vos_fetch, link);
+		list_del(&f->link);
+		pool->fetch_free_nr--;
+	} else {
+		f = mem_alloc(sizeof(*f));
+		if (f == NULL)
+			return NULL;
+		list_init(&f->link);
+	}
+	f->cont = cont;
+	cont->refs++;
+	f->iods = f->iod_inl;
+	f->pieces = f->piece_inl;
+	f->views = f->view_inl;
+	f->iovs = f->iov_inl;
+	f->buf = f->buf_inl;
+	f->recxs = NULL;
+	f->piece_cap = PIECE_INL;
+	f->iov_cap = IOV_INL;
+	f->buf_cap = BUF_INL;
+	f->recx_cap = 0;
+	f->view_nr = 0;
+	f->iov_nr = 0;
+	return f;
+}
+
+static void
+free_if_own(void *p, const void *inl)
+{
+	if (p != inl)
+		free(p);
+}
+
+void
+vos_fetch_end(struct vos_fetch *f)
+{
+	struct vos_pool *pool;
+	uint32_t i;
+
+	if (f == NULL)
+		return;
+	pool = f->cont->pool;
+	for (i = 0; i < f->view_nr; i++) {
+		free(f->views[i].own);
+		data_view_put(&f->views[i].view);
+	}
+	free_if_own(f->iods, f->iod_inl);
+	free_if_own(f->pieces, f->piece_inl);
+	free_if_own(f->views, f->view_inl);
+	free_if_own(f->iovs, f->iov_inl);
+	free_if_own(f->buf, f->buf_inl);
+	free(f->recxs);
+	vos_cont_close(f->cont);
+	if (pool->fetch_free_nr < FETCH_FREE_MAX) {
+		pool->fetch_free_nr++;
+		list_push_front(&pool->fetch_free, &f->link);
+	} else {
+		free(f);
+	}
+}
+
+void
+vos_fetch_pool_fini(struct vos_pool *pool)
+{
+	while (!list_empty(&pool->fetch_free)) {
+		struct vos_fetch *f = list_first(&pool->fetch_free, struct vos_fetch, link);
+
+		list_del(&f->link);
+		free(f);
+	}
+}
+
+/* Make room for `need` entries in an array that may begin inside the context. */
+static int
+grow(void **arr, const void *inl, uint64_t nr, uint64_t need, uint64_t *cap, size_t size)
+{
+	uint64_t new_cap = *cap == 0 ? 8 : *cap;
+	void *p;
+
+	if (need <= *cap)
+		return 0;
+	while (new_cap < need)
+		new_cap *= 2;
+	if (*arr == inl) {
+		p = mem_alloc(new_cap * size);
+		if (p != NULL)
+			memcpy(p, inl, nr * size);
+	} else {
+		p = mem_realloc(*arr, new_cap, size);
+	}
+	if (p == NULL)
+		return -DER_NOMEM;
+	*arr = p;
+	*cap = new_cap;
+	return 0;
+}
+
+static int
+grow32(void **arr, const void *inl, uint32_t nr, uint32_t *cap, size_t size)
+{
+	uint64_t cap64 = *cap;
+	int rc = grow(arr, inl, nr, (uint64_t)nr + 1, &cap64, size);
+
+	*cap = cap64;
+	return rc;
+}
+
+/* --- lookup
+ * ---------------------------------------------------------------------------------------- */
+
+static int
+piece_add(struct vos_fetch *f, enum fetch_kind kind, uint64_t off, uint64_t len)
+{
+	int rc;
+
+	if (len == 0)
+		return 0;
+	/* data that lies in a row on the device is one piece */
+	if (kind == FETCH_NVME && f->piece_nr != 0) {
+		struct fetch_piece *last = &f->pieces[f->piece_nr - 1];
+
+		if (last->kind == FETCH_NVME && last->off + last->len == off && !f->iod_border) {
+			last->len += len;
+			f->nvme_bytes += len;
+			return 0;
+		}
+	}
+	f->iod_border = false;
+	rc = grow32((void **)&f->pieces, f->piece_inl, f->piece_nr, &f->piece_cap,
+		    sizeof(*f->pieces));
+	if (rc != 0)
+		return rc;
+	f->pieces[f->piece_nr++] = (struct fetch_piece){.kind = kind, .off = off, .len = len};
+	if (kind == FETCH_NVME) {
+		f->nvme_bytes += len;
+		f->nvme_pieces++;
+	}
+	return 0;
+}
+
+static int
+buf_add(struct vos_fetch *f, const void *src, uint64_t len)
+{
+	int rc;
+
+	rc = grow((void **)&f->buf, f->buf_inl, f->buf_bytes, f->buf_bytes + len, &f->buf_cap, 1);
+	if (rc != 0)
+		return rc;
+	memcpy(f->buf + f->buf_bytes, src, len);
+	rc = piece_add(f, FETCH_BUF, f->buf_bytes, len);
+	f->buf_bytes += len;
+	return rc;
+}
+
+/* Take note of a record that was seen, for durability. */
+static void
+saw(struct vos_fetch *f, const void *ptr, uint32_t len)
+{
+	struct heap *heap = f->cont->pool->heap;
+	uint64_t lsn;
+
+	if (!f->lsn_wanted)
+		return;
+	lsn = heap_read_lsn(heap, heap_off(heap, ptr), len);
+	if (lsn > f->lsn)
+		f->lsn = lsn;
+}
+
+static int
+fetch_single(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_key_df *akey,
+	     struct vos_ord hidden)
+{
+	const struct vos_sv_df *sv;
+	const struct vos_run_df *run;
+	uint64_t left;
+	uint32_t i, nr;
+	int rc;
+
+	if (akey->child != 0 && vos_child_tag(akey->child) != VOS_CHILD_SV)
+		return -DER_INVAL;
+	rc = vos_sv_find(f->cont->pool->heap, akey, f->io.epoch, hidden, &sv, NULL);
+	if (rc != 0 || sv == NULL)
+		return rc;
+	saw(f, sv, sizeof(*sv));
+	fi->size = sv->size;
+	if (f->flags & VOS_FETCH_SIZE_ONLY)
+		return 0;
+	if (sv->kind == VOS_VER_INLINE)
+		return sv->size > sv->cap ? -DER_CSUM : buf_add(f, sv->data, sv->size);
+	left = sv->size;
+	run = vos_sv_runs(sv, &nr);
+	for (i = 0; rc == 0 && i < nr && left != 0; i++) {
+		uint64_t n = run[i].blk_nr * SPACE_BLOCK;
+
+		if (n > left)
+			n = left;
+		rc = piece_add(f, FETCH_NVME, run[i].blk * SPACE_BLOCK, n);
+		left -= n;
+	}
+	return rc != 0 ? rc : left != 0 ? -DER_CSUM : 0;
+}
+
+/* Bytes [off, off + len) of the storage of a version. */
+static int
+fetch_storage(struct vos_fetch *f, const struct vos_ver_df *ver, uint64_t off, uint64_t len)
+{
+	struct heap *heap = f->cont->pool->heap;
+	uint64_t addr = ver->addr;
+	uint8_t kind = ver->kind;
+	const void *src;
+
+	if (kind == VOS_VER_COUNTED) {
+		const struct vos_ext_df *ext = heap_try(heap, addr, sizeof(*ext));
+
+		if (ext == NULL)
+			return HEAP_MISS;
+		kind = ext->kind;
+		addr = ext->addr;
+	}
+	off += ver->ext_off;
+	if (kind == VOS_VER_NVME)
+		return piece_add(f, FETCH_NVME, addr * SPACE_BLOCK + off, len);
+	if (kind != VOS_VER_INLINE)
+		return -DER_CSUM;
+	src = heap_try(heap, addr + off, len);
+	if (src == NULL)
+		return HEAP_MISS;
+	saw(f, src, len);
+	return buf_add(f, src, len);
+}
+
+static int
+recx_add(struct vos_fetch *f, struct fetch_iod *fi, uint64_t idx, uint64_t nr)
+{
+	int rc;
+
+	if (fi->recx_nr != 0) {
+		daos_recx_t *last = &f->recxs[f->recx_nr - 1];
+
+		if (last->rx_idx + last->rx_nr == idx) {
+			last->rx_nr += nr;
+			return 0;
+		}
+	}
+	rc = grow32((void **)&f->recxs, NULL, f->recx_nr, &f->recx_cap, sizeof(*f->recxs));
+	if (rc != 0)
+		return rc;
+	f->recxs[f->recx_nr++] = (daos_recx_t){.rx_idx = idx, .rx_nr = nr};
+	fi->recx_nr++;
+	return 0;
+}
+
+/* Records [lo, hi) of one segment. */
+static int
+fetch_segment(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_seg *seg, uint64_t lo,
+	      uint64_t hi, struct vos_ord hidden)
+{
+	struct heap *heap = f->cont->pool->heap;
+	struct vos_ver_df ver;
+	bool found;
+	int rc;
+
+	rc = vos_ver_find(heap, &seg->df, f->io.epoch, hidden, &ver, &found);
+	if (rc != 0)
+		return rc;
+	saw(f, heap_ptr(heap, seg->off), sizeof(seg->df));
+	if (!found)
+		return piece_add(f, FETCH_HOLE, 0, hi - lo);
+	if (fi->size != 0 && fi->size != ver.rec_size)
+		return -DER_INVAL; /* records of several sizes: cannot be one answer */
+	fi->size = ver.rec_size;
+	if (f->flags & VOS_FETCH_NEED_RECX) {
+		rc = recx_add(f, fi, lo, hi - lo);
+		if (rc != 0)
+			return rc;
+	}
+	if (f->flags & VOS_FETCH_SIZE_ONLY)
+		return 0;
+	return fetch_storage(f, &ver, (lo - seg->start) * ver.rec_size, (hi - lo) * ver.rec_size);
+}
+
+static int
+fetch_extent(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_key_df *akey,
+	     const daos_recx_t *recx, struct vos_ord hidden)
+{
+	uint64_t pos = recx->rx_idx, end = pos + recx->rx_nr, lo, hi;
+	struct vos_seg_iter it;
+	struct vos_seg seg;
+	int rc;
+
+	if (end < pos)
+		return -DER_INVAL;
+	rc = vos_seg_iter_init(&it, f->cont->pool->heap, akey);
+	if (rc == 0)
+		rc = vos_seg_iter_seek(&it, BTREE_LE, pos);
+	if (rc == -DER_NONEXIST)
+		rc = vos_seg_iter_seek(&it, BTREE_GT, pos);
+	while (rc == 0 && pos < end) {
+		rc = vos_seg_iter_get(&it, &seg);
+		if (rc != 0)
+			break;
+		lo = seg.start > pos ? seg.start : pos;
+		hi = seg.start + seg.df.len < end ? seg.start + seg.df.len : end;
+		if (lo >= end)
+			break;
+		if (lo < hi) {
+			rc = piece_add(f, FETCH_HOLE, 0, lo - pos);
+			if (rc == 0)
+				rc = fetch_segment(f, fi, &seg, lo, hi, hidden);
+			pos = hi;
+		}
+		if (rc == 0 && pos < end)
+			rc = vos_seg_iter_next(&it);
+	}
+	vos_seg_iter_fini(&it);
+	if (rc != 0 && rc != -DER_NONEXIST)
+		return rc;
+	return piece_add(f, FETCH_HOLE, 0, end - pos);
+}
+
+/* All of the array's extents asked for; akey NULL: nothing is there. */
+static int
+fetch_array(struct vos_fetch *f, struct fetch_iod *fi, const daos_iod_t *iod,
+	    const struct vos_key_df *akey, struct vos_ord hidden)
+{
+	uint64_t rec_size;
+	uint32_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < iod->iod_nr; i++) {
+		if (akey != NULL)
+			rc = fetch_extent(f, fi, akey, &iod->iod_recxs[i], hidden);
+		else
+			rc = piece_add(f, FETCH_HOLE, 0, iod->iod_recxs[i].rx_nr);
+	}
+	/* holes were counted in records */
+	rec_size = fi->size != 0 ? fi->size : iod->iod_size;
+	for (i = fi->piece_first; i < f->piece_nr; i++)
+		if (f->pieces[i].kind == FETCH_HOLE)
+			f->pieces[i].len *= rec_size;
+	return rc;
+}
+
+static int
+fetch_iod(struct vos_fetch *f, uint32_t i, uint64_t dkey, struct vos_ord hidden)
+{
+	struct heap *heap = f->cont->pool->heap;
+	const daos_iod_t *iod = &f->io.iods[i];
+	struct fetch_iod *fi = &f->iods[i];
+	enum btree_kind kind = vos_akey_kind(f->io.oid.id);
+	const struct vos_key_df *k = NULL;
+	uint64_t akey = 0, cond;
+	int rc = 0, seen;
+
+	fi->size = 0;
+	fi->piece_first = f->piece_nr;
+	fi->recx_first = f->recx_nr;
+	fi->recx_nr = 0;
+	f->iod_border = true;
+	if (dkey != 0)
+		rc = vos_child_find(heap, dkey, VOS_KEY_DKEY, kind, &fi->akey, &akey);
+	if (rc != 0)
+		return rc;
+	cond = f->io.cond_flags & DAOS_COND_PER_AKEY ? iod->iod_flags : f->io.cond_flags;
+	if (cond & DAOS_COND_AKEY_FETCH) {
+		seen = akey == 0 ? 0 : vos_akey_visible(heap, akey, f->io.epoch, hidden);
+		if (seen <= 0)
+			return seen < 0 ? seen : -DER_NONEXIST;
+	}
+	if (akey != 0) {
+		k = vos_key_at(heap, akey, VOS_KEY_AKEY, &rc);
+		if (k == NULL)
+			return rc;
+		saw(f, k, sizeof(*k));
+		rc = vos_hidden(heap, k, f->io.epoch, hidden, &hidden);
+		if (rc != 0)
+			return rc;
+	}
+	if (iod->iod_type == DAOS_IOD_SINGLE)
+		rc = k == NULL ? 0 : fetch_single(f, fi, k, hidden);
+	else
+		rc = fetch_array(f, fi, iod, k, hidden);
+	fi->piece_nr = f->piece_nr - fi->piece_first;
+	return rc;
+}
+
+/* One attempt; does not yield and starts from nothing. */
+static int
+fetch_lookup(struct vos_fetch *f)
+{
+	struct heap *heap = f->cont->pool->heap;
+	struct vos_ord hidden = {0};
+	uint64_t obj, dkey;
+	const struct vos_key_df *k;
+	uint32_t i;
+	int rc, seen;
+
+	f->piece_nr = 0;
+	f->recx_nr = 0;
+	f->buf_bytes = 0;
+	f->nvme_bytes = 0;
+	f->nvme_pieces = 0;
+	f->lsn = 0;
+	f->lsn_wanted = heap_durable_lsn(heap) < heap_last_lsn(heap);
+	rc = vos_cont_check(f->cont);
+	if (rc == 0)
+		rc = vos_path_find(f->cont, &f->io.oid, &f->dkey, &obj, &dkey);
+	if (rc == 0 && f->io.epoch != UINT64_MAX)
+		rc = vos_readable(f->cont, f->io.epoch, obj, true, dkey);
+	if (rc != 0)
+		return rc;
+	if (dkey == 0) {
+		/* what is missing may have been removed a moment ago */
+		f->lsn = heap_last_lsn(heap);
+	} else {
+		k = vos_key_at(heap, obj, VOS_KEY_OBJ, &rc);
+		if (k == NULL)
+			return rc;
+		saw(f, k, sizeof(*k));
+		rc = vos_hidden(heap, k, f->io.epoch, hidden, &hidden);
+		if (rc != 0)
+			return rc;
+	}
+	if (f->io.cond_flags & DAOS_COND_DKEY_FETCH) {
+		seen = dkey == 0 ? 0
+				 : vos_dkey_visible(heap, dkey, vos_akey_kind(f->io.oid.id),
+						    f->io.epoch, hidden);
+		if (seen <= 0)
+			return seen < 0 ? seen : -DER_NONEXIST;
+	}
+	if (dkey != 0) {
+		k = vos_key_at(heap, dkey, VOS_KEY_DKEY, &rc);
+		if (k == NULL)
+			return rc;
+		saw(f, k, sizeof(*k));
+		rc = vos_hidden(heap, k, f->io.epoch, hidden, &hidden);
+	}
+	for (i = 0; rc == 0 && i < f->io.iod_nr; i++)
+		rc = fetch_iod(f, i, dkey, hidden);
+	return rc;
+}
+
+/* --- bringing the data in
+ * ------------------------------------------------------------------------------ */
+
+static int co_fn
+view_read(void *arg)
+{
+	struct fetch_view *v = arg;
+	uint64_t blk = v->off / SPACE_BLOCK, end;
+
+	if (v->own != NULL)
+		return data_read(v->f->cont->pool->data, v->off, v->own, v->len);
+	end = (v->off + v->len + SPACE_BLOCK - 1) / SPACE_BLOCK;
+	return data_view_read(v->f->cont->pool->data, blk, end - blk, &v->view);
+}
+
+/* Cut a piece into views; returns their number. v NULL: only count. */
+static uint32_t
+views_cut(struct vos_fetch *f, const struct fetch_piece *piece, struct fetch_view *v)
+{
+	uint64_t off = piece->off, end = off + piece->len, next;
+	uint32_t nr = 0;
+
+	for (; off < end; off = next, nr++) {
+		next = (off / SPACE_BLOCK + DATA_VIEW_BLOCKS_MAX) * SPACE_BLOCK;
+		if (next > end)
+			next = end;
+		if (v != NULL)
+			v[nr] = (struct fetch_view){.f = f, .off = off, .len = next - off};
+	}
+	return nr;
+}
+
+static int
+views_make(struct vos_fetch *f)
+{
+	bool own = f->nvme_bytes > VOS_VIEWED_MAX;
+	uint32_t i, nr = 0;
+
+	for (i = 0; i < f->piece_nr; i++)
+		if (f->pieces[i].kind == FETCH_NVME)
+			nr += views_cut(f, &f->pieces[i], NULL);
+	if (nr > VIEW_INL) {
+		f->views = mem_calloc(nr, sizeof(*f->views));
+		if (f->views == NULL) {
+			f->views = f->view_inl;
+			return -DER_NOMEM;
+		}
+	}
+	for (i = 0; i < f->piece_nr; i++)
+		if (f->pieces[i].kind == FETCH_NVME)
+			f->view_nr += views_cut(f, &f->pieces[i], &f->views[f->view_nr]);
+	for (i = 0; own && i < nr; i++) {
+		f->views[i].own = mem_alloc(f->views[i].len);
+		if (f->views[i].own == NULL)
+			return -DER_NOMEM;
+	}
+	return 0;
+}
+
+static int co_fn
+views_read(struct vos_fetch *f)
+{
+	struct vos_pool *pool = f->cont->pool;
+	bool own = f->views[0].own != NULL;
+	struct co_group group;
+	uint32_t i;
+	int rc = 0, rc2;
+
+	if (f->view_nr == 1)
+		return view_read(&f->views[0]);
+	if (!own)
+		co_mutex_lock(&pool->big); /* see vos_update.c */
+	co_group_init(&group);
+	for (i = 0; rc == 0 && i < f->view_nr; i++)
+		rc = co_group_spawn(&group, view_read, &f->views[i]);
+	rc2 = co_group_join(&group);
+	if (!own)
+		co_mutex_unlock(&pool->big);
+	return rc != 0 ? rc : rc2;
+}
+
+static int
+iov_add(struct vos_fetch *f, void *base, size_t len)
+{
+	int rc;
+
+	rc = grow32((void **)&f->iovs, f->iov_inl, f->iov_nr, &f->iov_cap, sizeof(*f->iovs));
+	if (rc == 0)
+		f->iovs[f->iov_nr++] = (struct iovec){.iov_base = base, .iov_len = len};
+	return rc;
+}
+
+static int
+iov_add_view(struct vos_fetch *f, const struct fetch_view *v)
+{
+	uint64_t skip = v->off % SPACE_BLOCK, left = v->len;
+	uint32_t i;
+	int rc;
+
+	if (v->own != NULL)
+		return iov_add(f, v->own, v->len);
+	for (i = 0; i < v->view.iov_nr && left != 0; i++) {
+		const struct iovec *iov = &v->view.iov[i];
+		uint64_t n = iov->iov_len;
+
+		if (skip >= n) {
+			skip -= n;
+			continue;
+		}
+		n -= skip;
+		if (n > left)
+			n = left;
+		rc = iov_add(f, (uint8_t *)iov->iov_base + skip, n);
+		if (rc != 0)
+			return rc;
+		skip = 0;
+		left -= n;
+	}
+	return 0;
+}
+
+static int
+iovs_build(struct vos_fetch *f)
+{
+	const struct fetch_view *v = f->views;
+	uint32_t i, j, k;
+	int rc = 0;
+
+	for (i = 0; i < f->io.iod_nr; i++) {
+		struct fetch_iod *fi = &f->iods[i];
+
+		fi->iov_first = f->iov_nr;
+		for (j = 0; rc == 0 && j < fi->piece_nr; j++) {
+			const struct fetch_piece *piece = &f->pieces[fi->piece_first + j];
+
+			if (piece->kind == FETCH_HOLE && piece->len != 0)
+				rc = iov_add(f, NULL, piece->len);
+			else if (piece->kind == FETCH_BUF)
+				rc = iov_add(f, f->buf + piece->off, piece->len);
+			else if (piece->kind == FETCH_NVME)
+				for (k = views_cut(f, piece, NULL); rc == 0 && k > 0; k--)
+					rc = iov_add_view(f, v++);
+		}
+		fi->iov_nr = f->iov_nr - fi->iov_first;
+	}
+	return rc;
+}
+
+/* --- begin
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static int
+fetch_check(struct vos_fetch *f)
+{
+	const struct vos_io *io = &f->io;
+	uint32_t i;
+	int rc;
+
+	rc = vos_key_check(vos_dkey_kind(io->oid.id), io->dkey, &f->dkey);
+	if (rc != 0)
+		return rc;
+	if (io->iod_nr > IOD_INL) {
+		f->iods = mem_calloc(io->iod_nr, sizeof(*f->iods));
+		if (f->iods == NULL) {
+			f->iods = f->iod_inl;
+			return -DER_NOMEM;
+		}
+	}
+	for (i = 0; i < io->iod_nr; i++) {
+		const daos_iod_t *iod = &io->iods[i];
+
+		rc = vos_key_check(vos_akey_kind(io->oid.id), &iod->iod_name, &f->iods[i].akey);
+		if (rc != 0)
+			return rc;
+		if (iod->iod_type != DAOS_IOD_SINGLE && iod->iod_type != DAOS_IOD_ARRAY)
+			return -DER_INVAL;
+		if (iod->iod_type == DAOS_IOD_ARRAY && iod->iod_nr != 0 && iod->iod_recxs == NULL)
+			return -DER_INVAL;
+	}
+	return 0;
+}
+
+static int co_fn
+fetch_run(struct vos_fetch *f)
+{
+	struct vos_pool *pool = f->cont->pool;
+	struct space_hold hold;
+	int rc, rc2;
+
+	do
+		rc = fetch_lookup(f);
+	while (heap_retry(pool->heap, &rc));
+	if (rc != 0) {
+		rc2 = heap_wait_durable(pool->heap, heap_last_lsn(pool->heap));
+		return rc2 != 0 ? rc2 : rc;
+	}
+	if (f->nvme_pieces != 0) {
+		rc = views_make(f);
+		if (rc != 0)
+			return rc;
+		space_hold(pool->space, &hold);
+		rc = views_read(f);
+		space_release(pool->space, &hold);
+		if (rc != 0)
+			return rc;
+	}
+	rc = iovs_build(f);
+	if (rc == 0 && f->lsn > heap_durable_lsn(pool->heap))
+		rc = heap_wait_durable(pool->heap, f->lsn);
+	return rc;
+}
+
+int co_fn
+vos_fetch_begin(struct vos_cont *cont, const struct vos_io *io, uint32_t flags,
+		struct vos_fetch **ret_f)
+{
+	struct vos_fetch *f;
+	int rc;
+
+	rc = vos_cont_check(cont);
+	if (rc != 0)
+		return rc;
+	if (io->epoch == 0 || (io->iods == NULL && io->iod_nr != 0))
+		return -DER_INVAL;
+	f = fetch_alloc(cont);
+	if (f == NULL)
+		return -DER_NOMEM;
+	f->io = *io;
+	f->flags = flags;
+	rc = fetch_check(f);
+	if (rc == 0)
+		rc = fetch_run(f);
+	if (rc != 0) {
+		vos_fetch_end(f);
+		return rc;
+	}
+	*ret_f = f;
+	return 0;
+}
+
+uint64_t
+vos_fetch_size(const struct vos_fetch *f, uint32_t iod_idx)
+{
+	assert(iod_idx < f->io.iod_nr);
+	return f->iods[iod_idx].size;
+}
+
+const struct iovec *
+vos_fetch_iov(const struct vos_fetch *f, uint32_t iod_idx, uint32_t *ret_nr)
+{
+	assert(iod_idx < f->io.iod_nr);
+	*ret_nr = f->iods[iod_idx].iov_nr;
+	return &f->iovs[f->iods[iod_idx].iov_first];
+}
+
+const daos_recx_t *
+vos_fetch_recxs(const struct vos_fetch *f, uint32_t iod_idx, uint32_t *ret_nr)
+{
+	assert(iod_idx < f->io.iod_nr);
+	*ret_nr = f->iods[iod_idx].recx_nr;
+	return f->recxs + f->iods[iod_idx].recx_first;
+}

@@ -1,0 +1,415 @@
+/* Private to VOS: what its files share. */
+#ifndef STORE_VOS_INTERNAL_H
+#define STORE_VOS_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <daos_errno.h>
+
+#include "base/cleanup.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "runtime/co.h"
+#include "runtime/xs.h"
+#include "store/dev/dev.h"
+#include "store/heap/heap.h"
+#include "store/space/data.h"
+#include "store/space/space.h"
+#include "store/tree/btree.h"
+#include "store/vos/vos.h"
+#include "store/vos/vos_format.h"
+
+enum {
+	VOS_DATA_THRESH = 4096,
+	VOS_KEY_LEN_MAX = 65535,
+	VOS_CACHE_SLOTS = 4096,
+	VOS_CACHE_KEY = 40,
+	/* Largest single allocation of inline data; more is cut into several. */
+	VOS_INLINE_MAX = 512 << 10,
+	/* Inline bytes one update can carry: its log record must hold them. */
+	VOS_UPDATE_INLINE_MAX = HEAP_TX_LOG_MAX - (256 << 10),
+	/* Operations that move more than this through the NVMe tier use memory of their own. */
+	VOS_VIEWED_MAX = DATA_VIEW_BLOCKS_MAX * SPACE_BLOCK,
+	/* Inline data larger than this is shared when a segment is split, smaller is copied. */
+	VOS_COPY_MAX = 4096,
+	VOS_PIECE_BYTES_MAX = DATA_VIEW_BLOCKS_MAX * SPACE_BLOCK,
+	/* Records looked at between two yields of a listing. */
+	VOS_LIST_TURN = 512,
+};
+
+/* A key given by the user or found in the index. */
+struct vos_key {
+	const void *buf;
+	uint32_t len;
+};
+
+/* Order of versions and punches. {0, 0} is before everything. */
+struct vos_ord {
+	uint64_t epoch;
+	uint32_t op;
+};
+
+static inline int
+vos_ord_cmp(struct vos_ord a, struct vos_ord b)
+{
+	if (a.epoch != b.epoch)
+		return a.epoch < b.epoch ? -1 : 1;
+	return a.op < b.op ? -1 : a.op > b.op;
+}
+
+/* --- pool and container ---------------------------------------------------------------- */
+
+/* Finds the records of recently used objects and dkeys without walking trees (vos_cache.c). */
+struct vos_cache_ent {
+	uint64_t cont_id; /* 0 = empty */
+	struct vos_oid oid;
+	uint64_t obj;
+	uint64_t dkey; /* 0: entry of the object alone */
+	uint16_t key_len;
+	uint8_t key[VOS_CACHE_KEY];
+};
+
+struct vos_reclaim_job;
+
+struct vos_pool {
+	struct dev_dir *dir;
+	struct xs *xs;
+	struct dev *dev_heap;
+	struct dev *dev_wal;
+	struct dev *dev_data; /* NULL without an NVMe tier, so are space and data */
+	struct heap *heap;
+	struct space *space;
+	struct data *data;
+	struct vos_pool_df *df; /* pinned */
+	uint64_t df_off;
+	uint64_t max_epoch; /* ever committed */
+	uint32_t data_thresh;
+	struct list conts;   /* open containers */
+	struct co_mutex big; /* held while an operation gathers more than one view */
+	struct vos_cache_ent *cache;
+	struct list update_free; /* contexts for reuse */
+	struct list fetch_free;
+	uint32_t update_free_nr;
+	uint32_t fetch_free_nr;
+	/* background reclamation (vos_reclaim.c) */
+	struct list reclaim;
+	uint32_t reclaim_nr;
+	bool reclaim_running;
+	bool closing;
+	struct co_waitq reclaim_done;
+	char name[64];
+};
+
+struct vos_cont {
+	struct list link;
+	struct vos_pool *pool;
+	struct vos_cont_df *df; /* pinned */
+	uint64_t df_off;
+	uint64_t id;
+	uuid_t uuid;
+	uint32_t refs;
+	bool dead; /* destroyed while open */
+	uint64_t *keep;
+	uint32_t keep_nr;
+	struct vos_trim *agg; /* aggregation under way */
+	bool agg_running;
+};
+
+/* -DER_NO_HDL for a handle whose container was destroyed. */
+static inline int
+vos_cont_check(const struct vos_cont *cont)
+{
+	return cont->dead ? -DER_NO_HDL : 0;
+}
+
+/* --- transactions ----------------------------------------------------------------------- */
+
+/* A heap transaction of one operation and what it learned on the way. */
+struct vos_tx {
+	struct heap_tx *tx;
+	struct heap *heap;
+	struct vos_pool *pool;
+	struct vos_cont *cont;
+	struct vos_ord ord; /* of the operation */
+	uint64_t low_epoch; /* history below was dropped */
+	/* Trimming only: aggregation below this epoch; 0 = by the container's floor. */
+	bool trim;
+	uint64_t below;
+};
+
+/* Would a read that must still be answered see a version of epoch `ver` that is hidden from `next`
+ * on? */
+bool vos_needed(const struct vos_tx *t, uint64_t ver, uint64_t next);
+/* Note that history below next was dropped. */
+static inline void
+vos_dropped(struct vos_tx *t, uint64_t next)
+{
+	if (next > t->low_epoch)
+		t->low_epoch = next;
+}
+
+/*
+ * The frame of every change: reserve, begin, fn, commit; on a missing page abort, load, again; when
+ * the log reservation was too small, again with the largest. fn must not yield. Epochs are recorded
+ * in the container. cont may be NULL. resv: heap space reserved earlier (used up), or NULL. On an
+ * error waits until what fn saw is durable, so that the caller may tell of it.
+ */
+struct vos_tx_args {
+	struct vos_pool *pool;
+	struct vos_cont *cont;
+	struct vos_ord ord;
+	uint64_t log_bytes; /* 0 = default */
+	uint64_t heap_bytes;
+	uint32_t flags; /* heap_resv_flags */
+	struct heap_resv *resv;
+	bool trim;      /* reclamation: leaves max_epoch alone */
+	uint64_t below; /* as in struct vos_tx */
+	int (*fn)(struct vos_tx *t, void *arg);
+	void *arg;
+	bool wait;      /* until durable */
+	bool committed; /* out: true also when waiting failed */
+};
+int co_fn vos_tx_run(struct vos_tx_args *args);
+
+/* --- containers (vos_cont.c) ------------------------------------------------------------ */
+
+int co_fn vos_max_epoch_load(struct vos_pool *pool);
+/* Aggregation begins: refuse what is not above below, remember keep. */
+int co_fn vos_cont_set_aggregated(struct vos_cont *cont, uint64_t below, const uint64_t *keep,
+				  uint32_t keep_nr);
+
+/* --- keys (vos_key.c) ------------------------------------------------------------------- */
+
+int vos_key_check(enum btree_kind kind, const daos_key_t *in, struct vos_key *ret_key);
+
+static inline enum btree_kind
+vos_dkey_kind(daos_obj_id_t id)
+{
+	return daos_is_dkey_uint64(id)    ? BTREE_UINT
+	       : daos_is_dkey_lexical(id) ? BTREE_LEX
+					  : BTREE_HASH;
+}
+
+static inline enum btree_kind
+vos_akey_kind(daos_obj_id_t id)
+{
+	return daos_is_akey_uint64(id)    ? BTREE_UINT
+	       : daos_is_akey_lexical(id) ? BTREE_LEX
+					  : BTREE_HASH;
+}
+
+static inline uint64_t
+vos_child_off(uint64_t child)
+{
+	return child & ~(uint64_t)VOS_CHILD_MASK;
+}
+
+static inline uint32_t
+vos_child_tag(uint64_t child)
+{
+	return child & VOS_CHILD_MASK;
+}
+
+/* The record at off, which must be of this kind; NULL: return vos_key_bad(). */
+struct vos_key_df *vos_key_at(struct heap *heap, uint64_t off, enum vos_key_kind kind, int *ret_rc);
+
+/* *ret_off = 0 when there is no such child. */
+int vos_child_find(struct heap *heap, uint64_t parent, enum vos_key_kind parent_kind,
+		   enum btree_kind kind, const struct vos_key *key, uint64_t *ret_off);
+/* Must not exist. */
+int vos_child_add(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
+		  enum btree_kind kind, const struct vos_key *key, uint64_t *ret_off);
+/* Unlink and free a child that has nothing beneath. */
+int vos_child_del(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
+		  enum btree_kind kind, const struct vos_key *key);
+
+/* Walk over the children of a key. Only between two yields and without changes in between. */
+struct vos_iter {
+	struct heap *heap;
+	enum btree_kind kind;
+	enum vos_key_kind child_kind;
+	uint64_t one; /* the only child, or 0: a tree (or nothing) */
+	bool none;
+	bool on; /* on the only child */
+	uint64_t num;
+	struct btree_cursor cur;
+};
+int vos_iter_init(struct vos_iter *it, struct heap *heap, uint64_t parent,
+		  enum vos_key_kind parent_kind, enum btree_kind kind);
+void vos_iter_fini(struct vos_iter *it);
+/* -DER_NONEXIST at the end, here and below. */
+int vos_iter_seek(struct vos_iter *it, enum btree_seek how, const struct vos_key *key);
+int vos_iter_seek_hash(struct vos_iter *it, enum btree_seek how, const uint64_t hash[2]);
+int vos_iter_next(struct vos_iter *it);
+int vos_iter_prev(struct vos_iter *it);
+/* ret_hash only for BTREE_HASH; any may be NULL. */
+int vos_iter_get(struct vos_iter *it, struct vos_key *ret_key, uint64_t ret_hash[2],
+		 uint64_t *ret_off);
+
+/* Objects. *ret_off = 0 when there is none. */
+enum { VOS_OID_KEY = 20 };
+void vos_oid_encode(const struct vos_oid *oid, uint8_t key[VOS_OID_KEY]);
+void vos_oid_decode(const uint8_t key[VOS_OID_KEY], struct vos_oid *ret_oid);
+int vos_obj_find(struct vos_cont *cont, const struct vos_oid *oid, uint64_t *ret_off);
+int vos_obj_del(struct vos_tx *t, const struct vos_oid *oid, uint64_t off);
+/* Object and dkey, through the cache. */
+int vos_path_find(struct vos_cont *cont, const struct vos_oid *oid, const struct vos_key *dkey,
+		  uint64_t *ret_obj, uint64_t *ret_dkey);
+/* The same, creating what is missing. dkey NULL: the object only. */
+int vos_path_get(struct vos_tx *t, const struct vos_oid *oid, const struct vos_key *dkey,
+		 uint64_t *ret_obj, uint64_t *ret_dkey);
+/* Raise the epochs of a key. */
+int vos_key_touch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t upd_epoch,
+		  uint64_t chg_epoch);
+
+/* The key of the only child that carries its key. */
+static inline struct vos_key
+vos_key_own(const struct vos_key_df *k)
+{
+	return (struct vos_key){.buf = k->key, .len = k->key_len};
+}
+
+/* --- cache (vos_cache.c) ----------------------------------------------------------------- */
+
+struct vos_cache_ent *vos_cache_slot(struct vos_pool *pool, uint64_t cont_id,
+				     const struct vos_oid *oid, const struct vos_key *dkey);
+/* The entry if the slot holds it. */
+bool vos_cache_match(const struct vos_cache_ent *ent, uint64_t cont_id, const struct vos_oid *oid,
+		     const struct vos_key *dkey);
+void vos_cache_fill(struct vos_cache_ent *ent, uint64_t cont_id, const struct vos_oid *oid,
+		    const struct vos_key *dkey, uint64_t obj, uint64_t dkey_off);
+/* dkey NULL: the object alone (those of its dkeys are gone before). */
+void vos_cache_del(struct vos_pool *pool, uint64_t cont_id, const struct vos_oid *oid,
+		   const struct vos_key *dkey);
+
+/* --- punches and visibility (vos_visible.c) ------------------------------------------------ */
+
+/* The punches that apply to a value: those of its object, dkey and akey (NULL: none). */
+struct vos_punches {
+	const struct vos_punches_df *level[3];
+};
+
+int vos_punches_get(struct heap *heap, const struct vos_key_df *k,
+		    const struct vos_punches_df **ret_list);
+/* Latest punch at or below epoch; {0, 0} = none. */
+struct vos_ord vos_punch_at(const struct vos_punches *p, uint64_t epoch);
+/* Earliest punch after ord; false = none. */
+bool vos_punch_after(const struct vos_punches *p, struct vos_ord ord, struct vos_ord *ret_ord);
+/* Newest punch of one list; {0, 0} = none. */
+struct vos_ord vos_punch_newest(const struct vos_punches_df *list);
+/* Record a punch of the key at off; superseded ones that nobody needs go. */
+int vos_punch_add(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, struct vos_ord ord);
+/* Remove those of the list for which drop() says so. */
+int vos_punches_filter(struct vos_tx *t, uint64_t off, enum vos_key_kind kind,
+		       bool (*drop)(struct vos_tx *t, const struct vos_punches_df *list, uint32_t i,
+				    void *arg),
+		       void *arg);
+
+/* Is anything beneath visible at this epoch? hidden: what ancestors' punches hide. 1, 0 or an
+ * error. */
+int vos_akey_visible(struct heap *heap, uint64_t akey, uint64_t epoch, struct vos_ord hidden);
+int vos_dkey_visible(struct heap *heap, uint64_t dkey, enum btree_kind akey_kind, uint64_t epoch,
+		     struct vos_ord hidden);
+int vos_obj_visible(struct heap *heap, uint64_t obj, enum btree_kind dkey_kind,
+		    enum btree_kind akey_kind, uint64_t epoch);
+/* What the punches of this key and of those above (hidden) hide at epoch. */
+int vos_hidden(struct heap *heap, const struct vos_key_df *k, uint64_t epoch, struct vos_ord hidden,
+	       struct vos_ord *ret_hidden);
+
+/* Can a read at epoch be answered exactly, as far as history kept goes? obj, dkey: 0 = does not
+ * exist. with_dkey false: about the object as a whole. -DER_TX_RESTART if not. */
+int vos_readable(struct vos_cont *cont, uint64_t epoch, uint64_t obj, bool with_dkey,
+		 uint64_t dkey);
+
+/* --- values (vos_value.c) ------------------------------------------------------------------ */
+
+/* New data on its way into the index. */
+struct vos_piece {
+	uint64_t idx; /* arrays: first record */
+	uint64_t nr;  /* records; single value: 1 */
+	uint64_t bytes;
+	uint64_t rec_size;
+	uint8_t kind;    /* VOS_VER_PUNCH, INLINE, NVME, LIST (single values) */
+	uint8_t *buf;    /* INLINE */
+	uint32_t ext_nr; /* NVME, LIST: number of runs */
+	const struct space_ext *ext;
+	bool published; /* the transaction under way took the blocks */
+};
+
+int vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p,
+		 struct vos_piece *piece);
+/* Newest version at or below epoch that hidden does not hide; NULL = nothing there (or an error).
+ */
+int vos_sv_find(struct heap *heap, const struct vos_key_df *akey, uint64_t epoch,
+		struct vos_ord hidden, const struct vos_sv_df **ret_sv, uint64_t *ret_off);
+int vos_sv_free(struct vos_tx *t, uint64_t off);
+/* Runs of blocks of an NVME or LIST version. */
+const struct vos_run_df *vos_sv_runs(const struct vos_sv_df *sv, uint32_t *ret_nr);
+
+/* --- arrays (vos_array.c) ------------------------------------------------------------------ */
+
+struct vos_seg {
+	uint64_t start;
+	uint64_t off; /* of the vos_seg_df */
+	struct vos_seg_df df;
+};
+
+int vos_arr_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p,
+		  struct vos_piece *piece);
+/* The segment at this place: BTREE_EQ, LE, GE, GT, LT, FIRST, LAST. -DER_NONEXIST. */
+int vos_seg_find(struct heap *heap, const struct vos_key_df *akey, enum btree_seek how,
+		 uint64_t pos, struct vos_seg *ret_seg);
+int vos_seg_put(struct vos_tx *t, uint64_t akey, const struct vos_seg *seg);
+int vos_seg_del(struct vos_tx *t, uint64_t akey, uint64_t start);
+
+/* Walk over segments; like struct vos_iter. */
+struct vos_seg_iter {
+	struct heap *heap;
+	uint64_t one;
+	bool none;
+	bool on;
+	struct btree_cursor cur;
+};
+int vos_seg_iter_init(struct vos_seg_iter *it, struct heap *heap, const struct vos_key_df *akey);
+void vos_seg_iter_fini(struct vos_seg_iter *it);
+int vos_seg_iter_seek(struct vos_seg_iter *it, enum btree_seek how, uint64_t pos);
+int vos_seg_iter_next(struct vos_seg_iter *it);
+int vos_seg_iter_prev(struct vos_seg_iter *it);
+int vos_seg_iter_get(struct vos_seg_iter *it, struct vos_seg *ret_seg);
+
+/* The version of a segment seen at epoch; *ret_found false = a hole. */
+int vos_ver_find(struct heap *heap, const struct vos_seg_df *seg, uint64_t epoch,
+		 struct vos_ord hidden, struct vos_ver_df *ret_ver, bool *ret_found);
+/* Give the storage of `len` records of a version back (the vos_ver_df itself is the caller's). */
+int vos_ver_free(struct vos_tx *t, const struct vos_ver_df *ver, uint64_t len);
+
+static inline struct vos_ord
+vos_ver_ord(const struct vos_ver_df *ver)
+{
+	return (struct vos_ord){.epoch = ver->epoch, .op = ver->op};
+}
+
+/* --- identities of operations (vos_opid.c) --------------------------------------------------- */
+
+/* Record id; -DER_ALREADY when it is there, -DER_STALE when the client has already been answered.
+ */
+int vos_opid_record(struct vos_tx *t, const struct vos_opid *id);
+
+/* --- reclamation (vos_trim.c, vos_reclaim.c) -------------------------------------------------- */
+
+struct vos_trim;
+void vos_trim_destroy(struct vos_trim *trim);
+/* Something was punched: drop what is beneath in the background. dkey NULL: the object. */
+void vos_reclaim_punched(struct vos_cont *cont, const struct vos_oid *oid,
+			 const struct vos_key *dkey);
+void vos_reclaim_dying(struct vos_pool *pool);
+/* Ends the background work; waits for the running step. */
+void co_fn vos_reclaim_stop(struct vos_pool *pool);
+
+/* Contexts kept for reuse. */
+void vos_update_pool_fini(struct vos_pool *pool);
+void vos_fetch_pool_fini(struct vos_pool *pool);
+
+#endif

@@ -1,0 +1,650 @@
+/*
+ * Keys: the records of objects, dkeys and akeys, and the three shapes of the set beneath a key.
+ *
+ *   nothing      child == 0
+ *   one child    the child's record carries its key; no tree at all (most files and directory
+ *                entries have one dkey or akey only)
+ *   a tree       from the second child on; stays a tree until it is empty
+ *
+ * Objects are always in the tree of their container.
+ */
+#define LOG_FACILITY "vos"
+#include "store/vos/vos_internal.h"
+
+#include "base/log.h"
+
+static const struct btree_conf key_tree_conf[] = {
+    [BTREE_UINT] = {.kind = BTREE_UINT, .val_bytes = 8},
+    [BTREE_LEX] = {.kind = BTREE_LEX, .val_bytes = 8},
+    [BTREE_HASH] = {.kind = BTREE_HASH, .val_bytes = 8},
+};
+
+int
+vos_key_check(enum btree_kind kind, const daos_key_t *in, struct vos_key *ret_key)
+{
+	if (in == NULL || in->iov_buf == NULL || in->iov_len == 0)
+		return -DER_INVAL;
+	if (in->iov_len > VOS_KEY_LEN_MAX)
+		return -DER_KEY2BIG;
+	if (kind == BTREE_UINT && in->iov_len != sizeof(uint64_t))
+		return -DER_INVAL;
+	ret_key->buf = in->iov_buf;
+	ret_key->len = in->iov_len;
+	return 0;
+}
+
+static struct btree_key
+tree_key(enum btree_kind kind, const struct vos_key *key)
+{
+	struct btree_key bk = {0};
+
+	if (kind == BTREE_UINT) {
+		memcpy(&bk.num, key->buf, sizeof(bk.num));
+	} else {
+		bk.buf = key->buf;
+		bk.len = key->len;
+	}
+	return bk;
+}
+
+struct vos_key_df *
+vos_key_at(struct heap *heap, uint64_t off, enum vos_key_kind kind, int *ret_rc)
+{
+	struct vos_key_df *k = heap_try(heap, off, sizeof(*k));
+
+	if (k == NULL) {
+		*ret_rc = HEAP_MISS;
+		return NULL;
+	}
+	if (k->kind != kind) {
+		log_err("heap offset %#llx: key record of kind %#x where %#x was expected",
+			(unsigned long long)off, k->kind, kind);
+		*ret_rc = -DER_CSUM;
+		return NULL;
+	}
+	if (k->key_len != 0 && heap_try(heap, off, sizeof(*k) + k->key_len) == NULL) {
+		*ret_rc = HEAP_MISS;
+		return NULL;
+	}
+	*ret_rc = 0;
+	return k;
+}
+
+static enum vos_key_kind
+child_kind_of(enum vos_key_kind parent_kind)
+{
+	return parent_kind == VOS_KEY_OBJ ? VOS_KEY_DKEY : VOS_KEY_AKEY;
+}
+
+static bool
+key_equal(const struct vos_key_df *k, const struct vos_key *key)
+{
+	return k->key_len == key->len && memcmp(k->key, key->buf, key->len) == 0;
+}
+
+/* --- find ------------------------------------------------------------------------------ */
+
+/* The u64 value of a key in a tree of keys; 0 = not there. */
+static int
+tree_find(struct heap *heap, uint64_t root, const struct btree_key *bk, uint64_t *ret_off)
+{
+	uint64_t val;
+	int rc;
+
+	rc = btree_lookup(btree_at(heap, root), bk, &val);
+	if (rc == -DER_NONEXIST) {
+		*ret_off = 0;
+		return 0;
+	}
+	if (rc == 0)
+		*ret_off = *(const uint64_t *)heap_ptr(heap, val);
+	return rc;
+}
+
+int
+vos_child_find(struct heap *heap, uint64_t parent, enum vos_key_kind parent_kind,
+	       enum btree_kind kind, const struct vos_key *key, uint64_t *ret_off)
+{
+	const struct vos_key_df *k, *one;
+	struct btree_key bk;
+	uint64_t off;
+	int rc;
+
+	k = vos_key_at(heap, parent, parent_kind, &rc);
+	if (k == NULL)
+		return rc;
+	*ret_off = 0;
+	off = vos_child_off(k->child);
+	switch (vos_child_tag(k->child)) {
+	case 0:
+		return 0;
+	case VOS_CHILD_ONE:
+		one = vos_key_at(heap, off, child_kind_of(parent_kind), &rc);
+		if (one == NULL)
+			return rc;
+		if (key_equal(one, key))
+			*ret_off = off;
+		return 0;
+	case VOS_CHILD_TREE:
+		bk = tree_key(kind, key);
+		return tree_find(heap, off, &bk, ret_off);
+	default:
+		return -DER_CSUM;
+	}
+}
+
+/* --- add and delete ---------------------------------------------------------------------- */
+
+/* A new record; own_key: it carries the key itself. */
+static int
+key_alloc(struct vos_tx *t, enum vos_key_kind kind, const struct vos_key *own_key,
+	  uint64_t *ret_off)
+{
+	uint32_t key_len = own_key == NULL ? 0 : own_key->len;
+	struct vos_key_df *k;
+	int rc;
+
+	rc = heap_alloc(t->tx, sizeof(*k) + key_len, 0, ret_off);
+	if (rc != 0)
+		return rc;
+	k = heap_ptr(t->heap, *ret_off);
+	k->kind = kind;
+	k->key_len = key_len;
+	if (key_len != 0)
+		memcpy(k->key, own_key->buf, key_len);
+	return 0;
+}
+
+static int
+child_set(struct vos_tx *t, struct vos_key_df *k, uint64_t child)
+{
+	int rc;
+
+	rc = heap_tx_add(t->tx, heap_off(t->heap, &k->child), sizeof(k->child));
+	if (rc == 0)
+		k->child = child;
+	return rc;
+}
+
+/* The only child gets company: make a tree that holds it. */
+static int
+one_to_tree(struct vos_tx *t, struct vos_key_df *k, enum vos_key_kind parent_kind,
+	    enum btree_kind kind, uint64_t *ret_root)
+{
+	uint64_t off = vos_child_off(k->child);
+	const struct vos_key_df *one;
+	struct vos_key own;
+	struct btree_key bk;
+	int rc;
+
+	one = vos_key_at(t->heap, off, child_kind_of(parent_kind), &rc);
+	if (one == NULL)
+		return rc;
+	rc = heap_alloc(t->tx, BTREE_ROOT_BYTES, 0, ret_root);
+	if (rc != 0)
+		return rc;
+	rc = btree_create(t->tx, *ret_root, &key_tree_conf[kind]);
+	if (rc != 0)
+		return rc;
+	own = vos_key_own(one);
+	bk = tree_key(kind, &own);
+	rc = btree_insert(t->tx, btree_at(t->heap, *ret_root), &bk, &off, NULL);
+	if (rc != 0)
+		return rc;
+	return child_set(t, k, *ret_root | VOS_CHILD_TREE);
+}
+
+int
+vos_child_add(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
+	      enum btree_kind kind, const struct vos_key *key, uint64_t *ret_off)
+{
+	struct vos_key_df *k;
+	struct btree_key bk;
+	uint64_t root;
+	int rc;
+
+	k = vos_key_at(t->heap, parent, parent_kind, &rc);
+	if (k == NULL)
+		return rc;
+	switch (vos_child_tag(k->child)) {
+	case 0:
+		rc = key_alloc(t, child_kind_of(parent_kind), key, ret_off);
+		if (rc != 0)
+			return rc;
+		return child_set(t, k, *ret_off | VOS_CHILD_ONE);
+	case VOS_CHILD_ONE:
+		rc = one_to_tree(t, k, parent_kind, kind, &root);
+		if (rc != 0)
+			return rc;
+		break;
+	case VOS_CHILD_TREE:
+		root = vos_child_off(k->child);
+		break;
+	default:
+		return -DER_CSUM;
+	}
+	rc = key_alloc(t, child_kind_of(parent_kind), NULL, ret_off);
+	if (rc != 0)
+		return rc;
+	bk = tree_key(kind, key);
+	return btree_insert(t->tx, btree_at(t->heap, root), &bk, ret_off, NULL);
+}
+
+/* Free a key's record and its list of punches. */
+static int
+key_free(struct vos_tx *t, uint64_t off, enum vos_key_kind kind)
+{
+	const struct vos_key_df *k;
+	int rc;
+
+	k = vos_key_at(t->heap, off, kind, &rc);
+	if (k == NULL)
+		return rc;
+	assert(k->child == 0);
+	rc = heap_free(t->tx, k->punch);
+	if (rc != 0)
+		return rc;
+	return heap_free(t->tx, off);
+}
+
+int
+vos_child_del(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
+	      enum btree_kind kind, const struct vos_key *key)
+{
+	struct vos_key_df *k;
+	struct btree_key bk;
+	uint64_t off, root;
+	bool empty;
+	int rc;
+
+	k = vos_key_at(t->heap, parent, parent_kind, &rc);
+	if (k == NULL)
+		return rc;
+	if (vos_child_tag(k->child) == VOS_CHILD_ONE) {
+		off = vos_child_off(k->child);
+		rc = key_free(t, off, child_kind_of(parent_kind));
+		if (rc != 0)
+			return rc;
+		return child_set(t, k, 0);
+	}
+	assert(vos_child_tag(k->child) == VOS_CHILD_TREE);
+	root = vos_child_off(k->child);
+	bk = tree_key(kind, key);
+	rc = btree_delete(t->tx, btree_at(t->heap, root), &bk, &off);
+	if (rc != 0)
+		return rc;
+	rc = key_free(t, off, child_kind_of(parent_kind));
+	if (rc != 0)
+		return rc;
+	rc = btree_is_empty(btree_at(t->heap, root), &empty);
+	if (rc != 0 || !empty)
+		return rc;
+	rc = btree_destroy(t->tx, btree_at(t->heap, root));
+	if (rc != 0)
+		return rc;
+	rc = heap_free(t->tx, root);
+	if (rc != 0)
+		return rc;
+	return child_set(t, k, 0);
+}
+
+int
+vos_key_touch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t upd_epoch,
+	      uint64_t chg_epoch)
+{
+	struct vos_key_df *k;
+	int rc;
+
+	k = vos_key_at(t->heap, off, kind, &rc);
+	if (k == NULL)
+		return rc;
+	if (upd_epoch <= k->upd_epoch && chg_epoch <= k->chg_epoch)
+		return 0;
+	static_assert(offsetof(struct vos_key_df, chg_epoch) == 8, "the two epochs are adjacent");
+	rc = heap_tx_add(t->tx, off, 16);
+	if (rc != 0)
+		return rc;
+	if (upd_epoch > k->upd_epoch)
+		k->upd_epoch = upd_epoch;
+	if (chg_epoch > k->chg_epoch)
+		k->chg_epoch = chg_epoch;
+	return 0;
+}
+
+/* --- objects ----------------------------------------------------------------------------- */
+
+static void
+put_be64(uint8_t *p, uint64_t v)
+{
+	v = __builtin_bswap64(v);
+	memcpy(p, &v, 8);
+}
+
+static uint64_t
+get_be64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return __builtin_bswap64(v);
+}
+
+void
+vos_oid_encode(const struct vos_oid *oid, uint8_t key[VOS_OID_KEY])
+{
+	uint32_t shard = __builtin_bswap32(oid->shard);
+
+	put_be64(key, oid->id.hi);
+	put_be64(key + 8, oid->id.lo);
+	memcpy(key + 16, &shard, 4);
+}
+
+void
+vos_oid_decode(const uint8_t key[VOS_OID_KEY], struct vos_oid *ret_oid)
+{
+	uint32_t shard;
+
+	memcpy(&shard, key + 16, 4);
+	*ret_oid = (struct vos_oid){
+	    .id = {.hi = get_be64(key), .lo = get_be64(key + 8)},
+	    .shard = __builtin_bswap32(shard),
+	};
+}
+
+static uint64_t
+objs_root(const struct vos_cont *cont)
+{
+	return cont->df_off + offsetof(struct vos_cont_df, objs);
+}
+
+int
+vos_obj_find(struct vos_cont *cont, const struct vos_oid *oid, uint64_t *ret_off)
+{
+	struct vos_cache_ent *ent = vos_cache_slot(cont->pool, cont->id, oid, NULL);
+	uint8_t key[VOS_OID_KEY];
+	struct btree_key bk;
+	int rc;
+
+	if (vos_cache_match(ent, cont->id, oid, NULL)) {
+		*ret_off = ent->obj;
+		return 0;
+	}
+	vos_oid_encode(oid, key);
+	bk = btree_key_buf(key, sizeof(key));
+	rc = tree_find(cont->pool->heap, objs_root(cont), &bk, ret_off);
+	if (rc == 0 && *ret_off != 0)
+		vos_cache_fill(ent, cont->id, oid, NULL, *ret_off, 0);
+	return rc;
+}
+
+int
+vos_obj_del(struct vos_tx *t, const struct vos_oid *oid, uint64_t off)
+{
+	uint8_t key[VOS_OID_KEY];
+	struct btree_key bk;
+	int rc;
+
+	vos_oid_encode(oid, key);
+	bk = btree_key_buf(key, sizeof(key));
+	vos_cache_del(t->pool, t->cont->id, oid, NULL);
+	rc = btree_delete(t->tx, btree_at(t->heap, objs_root(t->cont)), &bk, NULL);
+	if (rc != 0)
+		return rc;
+	return key_free(t, off, VOS_KEY_OBJ);
+}
+
+int
+vos_path_find(struct vos_cont *cont, const struct vos_oid *oid, const struct vos_key *dkey,
+	      uint64_t *ret_obj, uint64_t *ret_dkey)
+{
+	struct vos_cache_ent *ent = vos_cache_slot(cont->pool, cont->id, oid, dkey);
+	int rc;
+
+	if (vos_cache_match(ent, cont->id, oid, dkey)) {
+		*ret_obj = ent->obj;
+		*ret_dkey = ent->dkey;
+		return 0;
+	}
+	*ret_dkey = 0;
+	rc = vos_obj_find(cont, oid, ret_obj);
+	if (rc != 0 || *ret_obj == 0)
+		return rc;
+	rc = vos_child_find(cont->pool->heap, *ret_obj, VOS_KEY_OBJ, vos_dkey_kind(oid->id), dkey,
+			    ret_dkey);
+	if (rc == 0 && *ret_dkey != 0)
+		vos_cache_fill(ent, cont->id, oid, dkey, *ret_obj, *ret_dkey);
+	return rc;
+}
+
+static int
+obj_add(struct vos_tx *t, const struct vos_oid *oid, uint64_t *ret_off)
+{
+	uint8_t key[VOS_OID_KEY];
+	struct btree_key bk;
+	int rc;
+
+	rc = key_alloc(t, VOS_KEY_OBJ, NULL, ret_off);
+	if (rc != 0)
+		return rc;
+	vos_oid_encode(oid, key);
+	bk = btree_key_buf(key, sizeof(key));
+	return btree_insert(t->tx, btree_at(t->heap, objs_root(t->cont)), &bk, ret_off, NULL);
+}
+
+int
+vos_path_get(struct vos_tx *t, const struct vos_oid *oid, const struct vos_key *dkey,
+	     uint64_t *ret_obj, uint64_t *ret_dkey)
+{
+	int rc;
+
+	if (dkey != NULL)
+		rc = vos_path_find(t->cont, oid, dkey, ret_obj, ret_dkey);
+	else
+		rc = vos_obj_find(t->cont, oid, ret_obj);
+	if (rc == 0 && *ret_obj == 0)
+		rc = obj_add(t, oid, ret_obj);
+	if (rc == 0 && dkey != NULL && *ret_dkey == 0)
+		rc =
+		    vos_child_add(t, *ret_obj, VOS_KEY_OBJ, vos_dkey_kind(oid->id), dkey, ret_dkey);
+	return rc;
+}
+
+/* --- walk over children -------------------------------------------------------------------- */
+
+int
+vos_iter_init(struct vos_iter *it, struct heap *heap, uint64_t parent,
+	      enum vos_key_kind parent_kind, enum btree_kind kind)
+{
+	const struct vos_key_df *k;
+	int rc;
+
+	it->heap = heap;
+	it->kind = kind;
+	it->child_kind = child_kind_of(parent_kind);
+	it->one = 0;
+	it->none = false;
+	it->on = false;
+	k = vos_key_at(heap, parent, parent_kind, &rc);
+	/* fini must be possible in every case */
+	if (k == NULL || k->child == 0 || vos_child_tag(k->child) == VOS_CHILD_ONE) {
+		btree_cursor_init(&it->cur, btree_at(heap, 0));
+		if (k == NULL)
+			return rc;
+		it->none = k->child == 0;
+		it->one = vos_child_off(k->child);
+		return 0;
+	}
+	btree_cursor_init(&it->cur, btree_at(heap, vos_child_off(k->child)));
+	return vos_child_tag(k->child) == VOS_CHILD_TREE ? 0 : -DER_CSUM;
+}
+
+void
+vos_iter_fini(struct vos_iter *it)
+{
+	btree_cursor_fini(&it->cur);
+}
+
+static uint64_t
+key_num(const struct vos_key *key)
+{
+	uint64_t num;
+
+	memcpy(&num, key->buf, sizeof(num));
+	return num;
+}
+
+static int
+cmp_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+static int
+cmp_bytes(const struct vos_key *a, const struct vos_key *b)
+{
+	uint32_t len = a->len < b->len ? a->len : b->len;
+	int c = memcmp(a->buf, b->buf, len);
+
+	return c != 0 ? c : cmp_u64(a->len, b->len);
+}
+
+static int
+cmp_hash(const uint64_t a[2], const uint64_t b[2])
+{
+	int c = cmp_u64(a[0], b[0]);
+
+	return c != 0 ? c : cmp_u64(a[1], b[1]);
+}
+
+static int
+cmp_keys(enum btree_kind kind, const struct vos_key *a, const struct vos_key *b)
+{
+	uint64_t ha[2], hb[2];
+	int c;
+
+	if (kind == BTREE_UINT)
+		return cmp_u64(key_num(a), key_num(b));
+	if (kind == BTREE_LEX)
+		return cmp_bytes(a, b);
+	btree_hash(0, a->buf, a->len, ha);
+	btree_hash(0, b->buf, b->len, hb);
+	c = cmp_hash(ha, hb);
+	return c != 0 ? c : cmp_bytes(a, b);
+}
+
+/* Does a record that compares so with the key sought satisfy the search? */
+static bool
+seek_accepts(enum btree_seek how, int c)
+{
+	switch (how) {
+	case BTREE_FIRST:
+	case BTREE_LAST:
+		return true;
+	case BTREE_EQ:
+		return c == 0;
+	case BTREE_GE:
+		return c >= 0;
+	case BTREE_GT:
+		return c > 0;
+	case BTREE_LE:
+		return c <= 0;
+	case BTREE_LT:
+		return c < 0;
+	}
+	return false;
+}
+
+int
+vos_iter_seek(struct vos_iter *it, enum btree_seek how, const struct vos_key *key)
+{
+	const struct vos_key_df *one;
+	struct vos_key own;
+	struct btree_key bk = {0};
+	int c = 0, rc;
+
+	if (it->none)
+		return -DER_NONEXIST;
+	if (it->one == 0) {
+		if (how != BTREE_FIRST && how != BTREE_LAST)
+			bk = tree_key(it->kind, key);
+		return btree_seek(&it->cur, how, &bk);
+	}
+	one = vos_key_at(it->heap, it->one, it->child_kind, &rc);
+	if (one == NULL)
+		return rc;
+	own = vos_key_own(one);
+	if (it->kind == BTREE_UINT && own.len != sizeof(uint64_t))
+		return -DER_CSUM;
+	if (how != BTREE_FIRST && how != BTREE_LAST)
+		c = cmp_keys(it->kind, &own, key);
+	it->on = seek_accepts(how, c);
+	return it->on ? 0 : -DER_NONEXIST;
+}
+
+int
+vos_iter_seek_hash(struct vos_iter *it, enum btree_seek how, const uint64_t hash[2])
+{
+	const struct vos_key_df *one;
+	uint64_t h[2];
+	int rc;
+
+	if (it->none)
+		return -DER_NONEXIST;
+	if (it->one == 0)
+		return btree_seek_hash(&it->cur, how, hash);
+	one = vos_key_at(it->heap, it->one, it->child_kind, &rc);
+	if (one == NULL)
+		return rc;
+	btree_hash(0, one->key, one->key_len, h);
+	it->on = seek_accepts(how, cmp_hash(h, hash));
+	return it->on ? 0 : -DER_NONEXIST;
+}
+
+int
+vos_iter_next(struct vos_iter *it)
+{
+	return it->none || it->one != 0 ? -DER_NONEXIST : btree_next(&it->cur);
+}
+
+int
+vos_iter_prev(struct vos_iter *it)
+{
+	return it->none || it->one != 0 ? -DER_NONEXIST : btree_prev(&it->cur);
+}
+
+int
+vos_iter_get(struct vos_iter *it, struct vos_key *ret_key, uint64_t ret_hash[2], uint64_t *ret_off)
+{
+	const struct vos_key_df *one;
+	struct btree_key bk;
+	uint64_t val;
+	int rc;
+
+	if (it->one != 0) {
+		assert(it->on);
+		one = vos_key_at(it->heap, it->one, it->child_kind, &rc);
+		if (one == NULL)
+			return rc;
+		if (ret_key != NULL)
+			*ret_key = vos_key_own(one);
+		if (ret_hash != NULL)
+			btree_hash(0, one->key, one->key_len, ret_hash);
+		if (ret_off != NULL)
+			*ret_off = it->one;
+		return 0;
+	}
+	rc = btree_cursor_get(&it->cur, &bk, &val);
+	if (rc != 0)
+		return rc;
+	if (ret_key != NULL) {
+		it->num = bk.num;
+		*ret_key = it->kind == BTREE_UINT
+			       ? (struct vos_key){.buf = &it->num, .len = sizeof(it->num)}
+			       : (struct vos_key){.buf = bk.buf, .len = bk.len};
+	}
+	if (ret_hash != NULL)
+		memcpy(ret_hash, bk.hash, sizeof(bk.hash));
+	if (ret_off != NULL)
+		*ret_off = *(const uint64_t *)heap_ptr(it->heap, val);
+	return 0;
+}

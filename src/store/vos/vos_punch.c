@@ -1,0 +1,180 @@
+/*
+ * Punches of objects, dkeys and akeys: an epoch is added to the key's list; what it hides is
+ * dropped in the background as far as no read needs it.
+ */
+#define LOG_FACILITY "vos"
+#include "store/vos/vos_internal.h"
+
+struct punch {
+	struct vos_oid oid;
+	struct vos_key dkey; /* buf NULL: the object */
+	struct vos_key *akeys;
+	uint32_t akey_nr;
+	uint64_t cond_flags;
+	const struct vos_opid *opid;
+};
+
+/* DAOS_COND_PUNCH: everything named must exist. */
+static int
+punch_conditions(struct vos_tx *t, const struct punch *p)
+{
+	const struct vos_key *dkey_name = p->dkey.buf != NULL ? &p->dkey : NULL;
+	enum btree_kind akind = vos_akey_kind(p->oid.id);
+	struct vos_ord hidden = {0};
+	const struct vos_key_df *k;
+	uint64_t obj, dkey = 0, akey;
+	uint32_t i;
+	int rc, seen;
+
+	if (dkey_name != NULL)
+		rc = vos_path_find(t->cont, &p->oid, dkey_name, &obj, &dkey);
+	else
+		rc = vos_obj_find(t->cont, &p->oid, &obj);
+	if (rc == 0)
+		rc = vos_readable(t->cont, t->ord.epoch, obj, dkey_name != NULL, dkey);
+	if (rc != 0)
+		return rc;
+	if (obj == 0 || (dkey_name != NULL && dkey == 0))
+		return -DER_NONEXIST;
+	if (dkey_name == NULL) {
+		seen = vos_obj_visible(t->heap, obj, vos_dkey_kind(p->oid.id), akind, t->ord.epoch);
+		return seen < 0 ? seen : seen ? 0 : -DER_NONEXIST;
+	}
+	k = vos_key_at(t->heap, obj, VOS_KEY_OBJ, &rc);
+	if (k != NULL)
+		rc = vos_hidden(t->heap, k, t->ord.epoch, hidden, &hidden);
+	if (rc != 0)
+		return rc;
+	if (p->akey_nr == 0) {
+		seen = vos_dkey_visible(t->heap, dkey, akind, t->ord.epoch, hidden);
+		return seen < 0 ? seen : seen ? 0 : -DER_NONEXIST;
+	}
+	k = vos_key_at(t->heap, dkey, VOS_KEY_DKEY, &rc);
+	if (k != NULL)
+		rc = vos_hidden(t->heap, k, t->ord.epoch, hidden, &hidden);
+	for (i = 0; rc == 0 && i < p->akey_nr; i++) {
+		rc = vos_child_find(t->heap, dkey, VOS_KEY_DKEY, akind, &p->akeys[i], &akey);
+		if (rc != 0)
+			return rc;
+		seen = akey == 0 ? 0 : vos_akey_visible(t->heap, akey, t->ord.epoch, hidden);
+		rc = seen < 0 ? seen : seen ? 0 : -DER_NONEXIST;
+	}
+	return rc;
+}
+
+static int
+punch_akeys(struct vos_tx *t, const struct punch *p, uint64_t dkey)
+{
+	enum btree_kind kind = vos_akey_kind(p->oid.id);
+	uint64_t akey;
+	uint32_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < p->akey_nr; i++) {
+		rc = vos_child_find(t->heap, dkey, VOS_KEY_DKEY, kind, &p->akeys[i], &akey);
+		if (rc == 0 && akey == 0)
+			rc = vos_child_add(t, dkey, VOS_KEY_DKEY, kind, &p->akeys[i], &akey);
+		if (rc == 0)
+			rc = vos_punch_add(t, akey, VOS_KEY_AKEY, t->ord);
+		if (rc == 0)
+			rc = vos_key_touch(t, akey, VOS_KEY_AKEY, 0, t->ord.epoch);
+	}
+	return rc;
+}
+
+static int
+punch_tx(struct vos_tx *t, void *arg)
+{
+	const struct punch *p = arg;
+	const struct vos_key *dkey_name = p->dkey.buf != NULL ? &p->dkey : NULL;
+	uint64_t obj, dkey = 0;
+	int rc;
+
+	if (t->ord.epoch <= t->cont->df->agg_epoch)
+		return -DER_TX_RESTART;
+	if (p->opid != NULL) {
+		rc = vos_opid_record(t, p->opid);
+		if (rc != 0)
+			return rc;
+	}
+	if (p->cond_flags & DAOS_COND_PUNCH) {
+		rc = punch_conditions(t, p);
+		if (rc != 0)
+			return rc;
+	}
+	rc = vos_path_get(t, &p->oid, dkey_name, &obj, &dkey);
+	if (rc != 0)
+		return rc;
+	if (dkey_name == NULL)
+		rc = vos_punch_add(t, obj, VOS_KEY_OBJ, t->ord);
+	else if (p->akey_nr == 0)
+		rc = vos_punch_add(t, dkey, VOS_KEY_DKEY, t->ord);
+	else
+		rc = punch_akeys(t, p, dkey);
+	if (rc == 0 && dkey != 0)
+		rc = vos_key_touch(t, dkey, VOS_KEY_DKEY, 0, t->ord.epoch);
+	if (rc == 0)
+		rc = vos_key_touch(t, obj, VOS_KEY_OBJ, 0, t->ord.epoch);
+	/* whatever it hides may be dropped from here on */
+	if (rc == 0 && t->cont->df->floor >= t->ord.epoch)
+		vos_dropped(t, t->ord.epoch);
+	return rc;
+}
+
+static int
+punch_keys_check(struct punch *p, const daos_key_t *dkey, const daos_key_t *akeys, uint32_t akey_nr)
+{
+	uint32_t i;
+	int rc;
+
+	if (dkey == NULL)
+		return akey_nr == 0 ? 0 : -DER_INVAL;
+	rc = vos_key_check(vos_dkey_kind(p->oid.id), dkey, &p->dkey);
+	if (rc != 0 || akey_nr == 0)
+		return rc;
+	if (akeys == NULL)
+		return -DER_INVAL;
+	p->akeys = mem_calloc(akey_nr, sizeof(*p->akeys));
+	if (p->akeys == NULL)
+		return -DER_NOMEM;
+	p->akey_nr = akey_nr;
+	for (i = 0; rc == 0 && i < akey_nr; i++)
+		rc = vos_key_check(vos_akey_kind(p->oid.id), &akeys[i], &p->akeys[i]);
+	return rc;
+}
+
+int co_fn
+vos_punch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint64_t cond_flags,
+	  const daos_key_t *dkey, const daos_key_t *akeys, uint32_t akey_nr,
+	  const struct vos_opid *opid)
+{
+	struct punch p = {.oid = *oid, .cond_flags = cond_flags, .opid = opid};
+	struct vos_tx_args args = {
+	    .pool = cont->pool,
+	    .cont = cont,
+	    .ord = {.epoch = epoch},
+	    .flags = HEAP_RESV_RECLAIM,
+	    .fn = punch_tx,
+	    .arg = &p,
+	    .log_bytes = 16384 + akey_nr * 1024ull,
+	    .wait = true,
+	};
+	int rc;
+
+	rc = vos_cont_check(cont);
+	if (rc != 0)
+		return rc;
+	if (epoch == 0 || epoch == UINT64_MAX)
+		return -DER_INVAL;
+	if (args.log_bytes > HEAP_TX_LOG_MAX)
+		args.log_bytes = HEAP_TX_LOG_MAX;
+	cont->refs++;
+	rc = punch_keys_check(&p, dkey, akeys, akey_nr);
+	if (rc == 0)
+		rc = vos_tx_run(&args);
+	free(p.akeys);
+	if (rc == 0 && epoch <= cont->df->floor)
+		vos_reclaim_punched(cont, oid, p.dkey.buf != NULL ? &p.dkey : NULL);
+	vos_cont_close(cont);
+	return rc;
+}

@@ -1,0 +1,62 @@
+/*
+ * Trimming: a walk over a container (or one object, or one dkey) that drops what nobody needs, in
+ * small transactions. Private to VOS.
+ */
+#ifndef STORE_VOS_TRIM_H
+#define STORE_VOS_TRIM_H
+
+#include "store/vos/vos_internal.h"
+
+enum vos_trim_mode {
+	VOS_TRIM_FLOOR, /* versions that the container's floor and keep do not need */
+	VOS_TRIM_BELOW, /* aggregation: the same for `below`, and tombstones */
+	VOS_TRIM_ALL,   /* everything */
+};
+
+/* A key that lives across yields. */
+struct vos_keybuf {
+	uint8_t *buf;
+	uint32_t len, cap;
+};
+
+/* How far the walk is at one level. */
+struct vos_trim_level {
+	bool set;          /* a key is held */
+	bool inside;       /* its work is not finished; otherwise go on behind it */
+	uint64_t retained; /* lowest epoch of a version that stayed beneath it so far */
+	struct vos_keybuf key;
+};
+
+enum { VOS_TRIM_OBJ, VOS_TRIM_DKEY, VOS_TRIM_AKEY, VOS_TRIM_LEVELS };
+
+struct vos_trim_pos {
+	struct vos_trim_level level[VOS_TRIM_LEVELS];
+	bool seg_set;
+	uint64_t seg; /* segments up to this start are done */
+	uint8_t opid[VOS_OPID_KEY];
+	bool objs_done;
+};
+
+struct vos_trim {
+	struct vos_cont *cont;
+	enum vos_trim_mode mode;
+	uint64_t below; /* VOS_TRIM_BELOW */
+	/* scope */
+	bool one_obj, one_dkey;
+	struct vos_oid oid;
+	struct vos_keybuf dkey;
+	struct vos_trim_pos pos, next;
+};
+
+int vos_trim_create(struct vos_cont *cont, enum vos_trim_mode mode, uint64_t below,
+		    struct vos_trim **ret_trim);
+/* Restrict a fresh one. */
+int vos_trim_scope(struct vos_trim *trim, const struct vos_oid *oid, const struct vos_key *dkey);
+/* One transaction. *ret_more false: the walk is over. */
+int co_fn vos_trim_step(struct vos_trim *trim, bool *ret_more);
+
+int vos_keybuf_set(struct vos_keybuf *kb, const void *buf, uint32_t len);
+/* Forget clients that were silent for long; pos starts as zeros. */
+int vos_opid_expire(struct vos_tx *t, uint64_t now, uint8_t pos[VOS_OPID_KEY], bool *ret_more);
+
+#endif

@@ -1,0 +1,101 @@
+/* The frame around every change: a heap transaction plus the container's epochs. */
+#define LOG_FACILITY "vos"
+#include "store/vos/vos_internal.h"
+
+#include "base/log.h"
+
+static int
+cont_epochs(struct vos_tx *t, uint64_t max_epoch)
+{
+	struct vos_cont_df *df = t->cont->df;
+	int rc;
+
+	if (max_epoch <= df->max_epoch && t->low_epoch <= df->low_epoch)
+		return 0;
+	static_assert(offsetof(struct vos_cont_df, low_epoch) ==
+			  offsetof(struct vos_cont_df, max_epoch) + 8,
+		      "the two epochs are adjacent");
+	rc = heap_tx_add(t->tx, t->cont->df_off + offsetof(struct vos_cont_df, max_epoch), 16);
+	if (rc != 0)
+		return rc;
+	if (max_epoch > df->max_epoch)
+		df->max_epoch = max_epoch;
+	if (t->low_epoch > df->low_epoch)
+		df->low_epoch = t->low_epoch;
+	return 0;
+}
+
+static int
+tx_once(const struct vos_tx_args *args, struct heap_resv *resv, uint64_t *ret_lsn)
+{
+	struct vos_tx t = {
+	    .heap = args->pool->heap,
+	    .pool = args->pool,
+	    .cont = args->cont,
+	    .ord = args->ord,
+	    .trim = args->trim,
+	    .below = args->below,
+	};
+	int rc;
+
+	if (args->cont != NULL && args->cont->dead)
+		return -DER_NO_HDL;
+	t.tx = heap_tx_begin(t.heap, resv);
+	rc = args->fn(&t, args->arg);
+	if (rc == 0 && t.cont != NULL)
+		rc = cont_epochs(&t, args->trim ? 0 : args->ord.epoch);
+	if (rc != 0) {
+		heap_tx_abort(t.tx);
+		return rc;
+	}
+	heap_tx_commit(t.tx, ret_lsn);
+	if (!args->trim && args->ord.epoch > t.pool->max_epoch)
+		t.pool->max_epoch = args->ord.epoch;
+	return 0;
+}
+
+/* Add a log reservation to what is reserved already. */
+static int co_fn
+reserve(const struct vos_tx_args *args, uint64_t log_bytes, struct heap_resv *resv)
+{
+	uint64_t heap_bytes = resv->heap_bytes != 0 ? 0 : args->heap_bytes;
+	struct heap_resv more;
+	int rc;
+
+	rc = heap_reserve(args->pool->heap, log_bytes, heap_bytes, args->flags, &more);
+	if (rc != 0)
+		return rc;
+	resv->log_bytes += more.log_bytes;
+	resv->heap_bytes += more.heap_bytes;
+	resv->flags |= more.flags;
+	return 0;
+}
+
+int co_fn
+vos_tx_run(struct vos_tx_args *args)
+{
+	struct heap *heap = args->pool->heap;
+	struct heap_resv own = {0}, *resv = args->resv != NULL ? args->resv : &own;
+	bool largest = args->log_bytes >= HEAP_TX_LOG_MAX;
+	uint64_t lsn = 0;
+	int rc, rc2;
+
+	rc = reserve(args, largest ? HEAP_TX_LOG_MAX : args->log_bytes, resv);
+	while (rc == 0) {
+		do
+			rc = tx_once(args, resv, &lsn);
+		while (heap_retry(heap, &rc));
+		if (rc != -DER_NOSPACE || largest)
+			break;
+		/* too little log or heap was promised; what is there may still be enough */
+		largest = true;
+		heap_unreserve(heap, resv);
+		rc = reserve(args, HEAP_TX_LOG_MAX, resv);
+	}
+	heap_unreserve(heap, resv);
+	args->committed = rc == 0;
+	if (rc == 0)
+		return args->wait ? heap_wait_durable(heap, lsn) : 0;
+	rc2 = heap_wait_durable(heap, heap_last_lsn(heap));
+	return rc2 != 0 ? rc2 : rc;
+}

@@ -1,0 +1,861 @@
+/*
+ * Updates, in two steps.
+ *
+ * Begin cuts the data into pieces: small ones go into the heap with the commit and are gathered in
+ * the context's own buffer; others get blocks of the NVMe tier and cache memory for them, into
+ * which the caller receives. End writes those blocks (durable, adjacent ones of a loop turn
+ * together), then runs one heap transaction that checks the conditions, enters everything into the
+ * index and publishes the blocks, and waits for the log. Nothing is visible before, everything
+ * after.
+ */
+#define LOG_FACILITY "vos"
+#include "store/vos/vos_internal.h"
+
+#include "base/log.h"
+
+enum {
+	UPDATE_FREE_MAX = 256,
+	IOD_INL = 2,
+	PIECE_INL = 4,
+	VIEW_INL = 2,
+	IOV_INL = 8,
+	BUF_INL = 2048,
+};
+
+struct update_iod {
+	struct vos_key akey;
+	uint32_t piece_first, piece_nr;
+	uint32_t iov_first, iov_nr;
+};
+
+/* Memory of one piece in the NVMe tier. */
+struct update_view {
+	struct data_view view; /* cache memory ... */
+	uint8_t *own;          /* ... or private memory, of an update too large for the cache */
+	struct space_ext ext;
+	int rc;
+	struct vos_update *up;
+};
+
+struct vos_update {
+	struct list link;
+	struct vos_cont *cont;
+	struct vos_io io;
+	struct vos_key dkey;
+	struct update_iod *iods;
+	struct vos_piece *pieces;
+	struct space_ext *exts;
+	struct update_view *views;
+	struct iovec *iovs;
+	uint8_t *buf; /* inline data */
+	uint32_t piece_nr, piece_cap;
+	uint32_t ext_nr, ext_cap;
+	uint32_t view_nr;
+	uint32_t iov_nr, iov_cap;
+	uint64_t buf_bytes;
+	uint64_t nvme_bytes;
+	struct heap_resv resv;
+	struct update_iod iod_inl[IOD_INL];
+	struct vos_piece piece_inl[PIECE_INL];
+	struct space_ext ext_inl[PIECE_INL];
+	struct update_view view_inl[VIEW_INL];
+	struct iovec iov_inl[IOV_INL];
+	uint8_t buf_inl[BUF_INL];
+};
+
+/* --- contexts --------------------------------------------------------------------------------- */
+
+static struct vos_update *
+update_alloc(struct vos_cont *cont)
+{
+	struct vos_pool *pool = cont->pool;
+	struct vos_update *up;
+
+	if (!list_empty(&pool->update_free)) {
+		up = list_first(&pool->update_free, struct vos_update, link);
+		list_del(&up->link);
+		pool->update_free_nr--;
+	} else {
+		up = mem_alloc(sizeof(*up));
+		if (up == NULL)
+			return NULL;
+		list_init(&up->link);
+	}
+	up->cont = cont;
+	cont->refs++;
+	up->iods = up->iod_inl;
+	up->pieces = up->piece_inl;
+	up->exts = up->ext_inl;
+	up->views = up->view_inl;
+	up->iovs = up->iov_inl;
+	up->buf = up->buf_inl;
+	up->piece_nr = 0;
+	up->piece_cap = PIECE_INL;
+	up->ext_nr = 0;
+	up->ext_cap = PIECE_INL;
+	up->view_nr = 0;
+	up->iov_nr = 0;
+	up->iov_cap = IOV_INL;
+	up->buf_bytes = 0;
+	up->nvme_bytes = 0;
+	up->resv = (struct heap_resv){0};
+	return up;
+}
+
+static void
+free_if_own(void *p, const void *inl)
+{
+	if (p != inl)
+		free(p);
+}
+
+/* Give everything back: memory, and blocks that no transaction took. */
+static void
+update_release(struct vos_update *up)
+{
+	struct vos_pool *pool = up->cont->pool;
+	uint32_t i, j;
+
+	for (i = 0; i < up->view_nr; i++) {
+		free(up->views[i].own);
+		data_view_put(&up->views[i].view);
+	}
+	for (i = 0; i < up->piece_nr; i++) {
+		const struct vos_piece *piece = &up->pieces[i];
+
+		for (j = 0; j < piece->ext_nr && !piece->published; j++)
+			space_cancel(pool->space, &piece->ext[j]);
+	}
+	heap_unreserve(pool->heap, &up->resv);
+	free_if_own(up->iods, up->iod_inl);
+	free_if_own(up->pieces, up->piece_inl);
+	free_if_own(up->exts, up->ext_inl);
+	free_if_own(up->views, up->view_inl);
+	free_if_own(up->iovs, up->iov_inl);
+	free_if_own(up->buf, up->buf_inl);
+	vos_cont_close(up->cont);
+	if (pool->update_free_nr < UPDATE_FREE_MAX) {
+		pool->update_free_nr++;
+		list_push_front(&pool->update_free, &up->link);
+	} else {
+		free(up);
+	}
+}
+
+void
+vos_update_pool_fini(struct vos_pool *pool)
+{
+	while (!list_empty(&pool->update_free)) {
+		struct vos_update *up = list_first(&pool->update_free, struct vos_update, link);
+
+		list_del(&up->link);
+		free(up);
+	}
+}
+
+/* Make room for one more entry of an array that begins inside the context. */
+static int
+grow(void **arr, const void *inl, uint32_t nr, uint32_t *cap, size_t size)
+{
+	uint32_t new_cap = *cap * 2;
+	void *p;
+
+	if (nr < *cap)
+		return 0;
+	if (*arr == inl) {
+		p = mem_alloc(new_cap * size);
+		if (p != NULL)
+			memcpy(p, inl, nr * size);
+	} else {
+		p = mem_realloc(*arr, new_cap, size);
+	}
+	if (p == NULL)
+		return -DER_NOMEM;
+	*arr = p;
+	*cap = new_cap;
+	return 0;
+}
+
+/* --- cutting into pieces
+ * -------------------------------------------------------------------------- */
+
+static int
+piece_add(struct vos_update *up, uint8_t kind, uint64_t idx, uint64_t nr, uint64_t rec_size)
+{
+	struct vos_piece *piece;
+	int rc;
+
+	rc = grow((void **)&up->pieces, up->piece_inl, up->piece_nr, &up->piece_cap,
+		  sizeof(*up->pieces));
+	if (rc != 0)
+		return rc;
+	piece = &up->pieces[up->piece_nr++];
+	*piece = (struct vos_piece){
+	    .idx = idx,
+	    .nr = nr,
+	    .bytes = nr * rec_size,
+	    .rec_size = rec_size,
+	    .kind = kind,
+	};
+	if (kind == VOS_VER_INLINE) {
+		up->buf_bytes += piece->bytes;
+		if (up->buf_bytes > VOS_UPDATE_INLINE_MAX)
+			return -DER_REC2BIG;
+	}
+	return 0;
+}
+
+static bool
+goes_inline(const struct vos_pool *pool, uint64_t bytes)
+{
+	return pool->space == NULL || bytes < pool->data_thresh;
+}
+
+/* Reserve blocks and attach them to the newest piece. */
+static int co_fn
+ext_add(struct vos_update *up, uint64_t blk_nr, uint32_t flags, uint32_t *ret_got)
+{
+	struct vos_pool *pool = up->cont->pool;
+	struct space_ext ext;
+	int rc;
+
+	rc = grow((void **)&up->exts, up->ext_inl, up->ext_nr, &up->ext_cap, sizeof(*up->exts));
+	if (rc != 0)
+		return rc;
+	do
+		rc = space_reserve(pool->space, blk_nr, 0, flags, &ext);
+	while (heap_retry(pool->heap, &rc));
+	if (rc != 0)
+		return rc;
+	up->exts[up->ext_nr++] = ext;
+	up->pieces[up->piece_nr - 1].ext_nr++;
+	*ret_got = ext.blk_nr;
+	return 0;
+}
+
+static uint64_t
+blocks_of(uint64_t bytes)
+{
+	return (bytes + SPACE_BLOCK - 1) / SPACE_BLOCK;
+}
+
+/* A single value in the NVMe tier: as few runs of blocks as free space allows. */
+static int co_fn
+single_reserve(struct vos_update *up, uint64_t bytes)
+{
+	uint64_t left = blocks_of(bytes);
+	uint32_t got;
+	int rc;
+
+	rc = piece_add(up, VOS_VER_NVME, 0, 1, bytes);
+	while (rc == 0 && left != 0) {
+		rc =
+		    ext_add(up, left < SPACE_EXT_BLOCKS_MAX ? left : SPACE_EXT_BLOCKS_MAX, 0, &got);
+		if (rc == 0)
+			left -= got;
+	}
+	if (rc == 0 && up->pieces[up->piece_nr - 1].ext_nr > 1)
+		up->pieces[up->piece_nr - 1].kind = VOS_VER_LIST;
+	up->nvme_bytes += bytes;
+	return rc;
+}
+
+/* How many of n records to try next when n did not fit in one run: about half, by whole blocks. */
+static uint64_t
+half(uint64_t n, uint64_t rec_size)
+{
+	uint64_t bytes = n * rec_size / 2 / SPACE_BLOCK * SPACE_BLOCK;
+	uint64_t h = bytes / rec_size;
+
+	return h != 0 ? h : n / 2;
+}
+
+/* An extent in the NVMe tier: pieces that are contiguous, cut at records. */
+static int co_fn
+extent_reserve(struct vos_update *up, uint64_t idx, uint64_t nr, uint64_t rec_size)
+{
+	uint64_t max = VOS_PIECE_BYTES_MAX / rec_size, n;
+	uint32_t got;
+	int rc;
+
+	for (; nr != 0; idx += n, nr -= n) {
+		n = max == 0 ? 1 : nr < max ? nr : max;
+		if (n * rec_size > (uint64_t)SPACE_EXT_BLOCKS_MAX * SPACE_BLOCK)
+			return -DER_REC2BIG;
+		rc = piece_add(up, VOS_VER_NVME, idx, n, rec_size);
+		if (rc != 0)
+			return rc;
+		for (;;) {
+			rc = ext_add(up, blocks_of(n * rec_size), SPACE_CONTIG, &got);
+			if (rc != -DER_NOSPACE || n == 1)
+				break;
+			n = half(n, rec_size);
+			up->pieces[up->piece_nr - 1].nr = n;
+			up->pieces[up->piece_nr - 1].bytes = n * rec_size;
+		}
+		if (rc != 0)
+			return rc;
+		up->nvme_bytes += n * rec_size;
+	}
+	return 0;
+}
+
+static int co_fn
+extent_pieces(struct vos_update *up, const daos_recx_t *recx, uint64_t rec_size)
+{
+	uint64_t idx = recx->rx_idx, nr = recx->rx_nr, bytes, n, max;
+	int rc = 0;
+
+	if (nr == 0)
+		return 0;
+	if (idx + nr < idx)
+		return -DER_INVAL;
+	if (rec_size == 0)
+		return piece_add(up, VOS_VER_PUNCH, idx, nr, 0);
+	if (__builtin_mul_overflow(nr, rec_size, &bytes) || bytes > UINT32_MAX)
+		return -DER_REC2BIG;
+	if (!goes_inline(up->cont->pool, bytes))
+		return extent_reserve(up, idx, nr, rec_size);
+	if (rec_size > VOS_INLINE_MAX)
+		return -DER_REC2BIG;
+	max = VOS_INLINE_MAX / rec_size;
+	for (; rc == 0 && nr != 0; idx += n, nr -= n) {
+		n = nr < max ? nr : max;
+		rc = piece_add(up, VOS_VER_INLINE, idx, n, rec_size);
+	}
+	return rc;
+}
+
+static int co_fn
+single_piece(struct vos_update *up, uint64_t size)
+{
+	if (size == 0)
+		return piece_add(up, VOS_VER_PUNCH, 0, 1, 0);
+	if (!goes_inline(up->cont->pool, size))
+		return size > UINT32_MAX ? -DER_REC2BIG : single_reserve(up, size);
+	if (size > HEAP_ALLOC_MAX - sizeof(struct vos_sv_df))
+		return -DER_REC2BIG;
+	return piece_add(up, VOS_VER_INLINE, 0, 1, size);
+}
+
+static int co_fn
+iod_pieces(struct vos_update *up, const daos_iod_t *iod, struct update_iod *ui)
+{
+	uint32_t i;
+	int rc;
+
+	ui->piece_first = up->piece_nr;
+	rc = vos_key_check(vos_akey_kind(up->io.oid.id), &iod->iod_name, &ui->akey);
+	if (rc != 0)
+		return rc;
+	switch (iod->iod_type) {
+	case DAOS_IOD_SINGLE:
+		if (iod->iod_nr > 1)
+			return -DER_INVAL;
+		rc = single_piece(up, iod->iod_size);
+		break;
+	case DAOS_IOD_ARRAY:
+		if (iod->iod_size > UINT32_MAX || (iod->iod_nr != 0 && iod->iod_recxs == NULL))
+			return -DER_INVAL;
+		for (i = 0; rc == 0 && i < iod->iod_nr; i++)
+			rc = extent_pieces(up, &iod->iod_recxs[i], iod->iod_size);
+		break;
+	default:
+		return -DER_INVAL;
+	}
+	ui->piece_nr = up->piece_nr - ui->piece_first;
+	return rc;
+}
+
+/* Arrays no longer move: let the pieces point into them. */
+static void
+pieces_link(struct vos_update *up)
+{
+	uint8_t *buf = up->buf;
+	uint32_t i, ext = 0;
+
+	for (i = 0; i < up->piece_nr; i++) {
+		struct vos_piece *piece = &up->pieces[i];
+
+		piece->ext = &up->exts[ext];
+		ext += piece->ext_nr;
+		if (piece->kind == VOS_VER_INLINE) {
+			piece->buf = buf;
+			buf += piece->bytes;
+		}
+	}
+}
+
+/* --- memory to receive into
+ * -------------------------------------------------------------------------- */
+
+/* One view for at most VOS_PIECE_BYTES_MAX of a run, so that a long run takes several. */
+static uint32_t
+views_of(const struct space_ext *ext)
+{
+	return (ext->blk_nr + DATA_VIEW_BLOCKS_MAX - 1) / DATA_VIEW_BLOCKS_MAX;
+}
+
+static int co_fn
+view_get(struct vos_update *up, struct update_view *v, uint64_t blk, uint32_t blk_nr)
+{
+	*v = (struct update_view){.ext = {.blk = blk, .blk_nr = blk_nr}, .up = up};
+	if (up->nvme_bytes > VOS_VIEWED_MAX) {
+		v->own = mem_alloc((size_t)blk_nr * SPACE_BLOCK);
+		return v->own == NULL ? -DER_NOMEM : 0;
+	}
+	return data_view_alloc(up->cont->pool->data, blk, blk_nr, &v->view);
+}
+
+static int co_fn
+views_get(struct vos_update *up)
+{
+	struct vos_pool *pool = up->cont->pool;
+	uint32_t i, nr = 0, done;
+	bool big;
+	int rc = 0;
+
+	for (i = 0; i < up->ext_nr; i++)
+		nr += views_of(&up->exts[i]);
+	if (nr > VIEW_INL) {
+		up->views = mem_calloc(nr, sizeof(*up->views));
+		if (up->views == NULL) {
+			up->views = up->view_inl;
+			return -DER_NOMEM;
+		}
+	}
+	/* one gatherer at a time: all others hold what they need and will end */
+	big = nr > 1 && up->nvme_bytes <= VOS_VIEWED_MAX;
+	if (big)
+		co_mutex_lock(&pool->big);
+	for (i = 0; rc == 0 && i < up->ext_nr; i++) {
+		const struct space_ext *ext = &up->exts[i];
+
+		for (done = 0; rc == 0 && done < ext->blk_nr;) {
+			uint32_t n = ext->blk_nr - done;
+
+			if (n > DATA_VIEW_BLOCKS_MAX)
+				n = DATA_VIEW_BLOCKS_MAX;
+			rc = view_get(up, &up->views[up->view_nr], ext->blk + done, n);
+			if (rc == 0)
+				up->view_nr++;
+			done += n;
+		}
+	}
+	if (big)
+		co_mutex_unlock(&pool->big);
+	return rc;
+}
+
+static int
+iov_add(struct vos_update *up, void *base, size_t len)
+{
+	int rc;
+
+	rc = grow((void **)&up->iovs, up->iov_inl, up->iov_nr, &up->iov_cap, sizeof(*up->iovs));
+	if (rc == 0)
+		up->iovs[up->iov_nr++] = (struct iovec){.iov_base = base, .iov_len = len};
+	return rc;
+}
+
+/* The first `bytes` of a view; what is behind them in its last block is zeroed. */
+static int
+iov_add_view(struct vos_update *up, struct update_view *v, uint64_t bytes)
+{
+	struct iovec whole = {.iov_base = v->own, .iov_len = (size_t)v->ext.blk_nr * SPACE_BLOCK};
+	const struct iovec *iov = v->own != NULL ? &whole : v->view.iov;
+	uint32_t i, nr = v->own != NULL ? 1 : v->view.iov_nr;
+	int rc;
+
+	for (i = 0; i < nr; i++) {
+		size_t n = iov[i].iov_len < bytes ? iov[i].iov_len : bytes;
+
+		if (n != 0) {
+			rc = iov_add(up, iov[i].iov_base, n);
+			if (rc != 0)
+				return rc;
+		}
+		memset((uint8_t *)iov[i].iov_base + n, 0, iov[i].iov_len - n);
+		bytes -= n;
+	}
+	return 0;
+}
+
+static int
+iovs_build(struct vos_update *up)
+{
+	struct update_view *v = up->views;
+	uint32_t i, j, k, e;
+	int rc = 0;
+
+	for (i = 0; i < up->io.iod_nr; i++) {
+		struct update_iod *ui = &up->iods[i];
+
+		ui->iov_first = up->iov_nr;
+		for (j = 0; rc == 0 && j < ui->piece_nr; j++) {
+			struct vos_piece *piece = &up->pieces[ui->piece_first + j];
+			uint64_t left = piece->bytes;
+
+			if (piece->kind == VOS_VER_INLINE)
+				rc = iov_add(up, piece->buf, piece->bytes);
+			for (e = 0; e < piece->ext_nr; e++) {
+				for (k = views_of(&piece->ext[e]); rc == 0 && k > 0; k--, v++) {
+					uint64_t room = (uint64_t)v->ext.blk_nr * SPACE_BLOCK;
+					uint64_t n = left < room ? left : room;
+
+					rc = iov_add_view(up, v, n);
+					left -= n;
+				}
+			}
+		}
+		ui->iov_nr = up->iov_nr - ui->iov_first;
+	}
+	return rc;
+}
+
+/* --- begin
+ * -------------------------------------------------------------------------------------------- */
+
+static int
+io_check(const struct vos_io *io)
+{
+	if (io->epoch == 0 || io->epoch == UINT64_MAX || io->iods == NULL || io->iod_nr == 0)
+		return -DER_INVAL;
+	return 0;
+}
+
+static int co_fn
+update_prepare(struct vos_update *up)
+{
+	uint32_t i;
+	int rc;
+
+	rc = vos_key_check(vos_dkey_kind(up->io.oid.id), up->io.dkey, &up->dkey);
+	if (rc != 0)
+		return rc;
+	if (up->io.iod_nr > IOD_INL) {
+		up->iods = mem_calloc(up->io.iod_nr, sizeof(*up->iods));
+		if (up->iods == NULL) {
+			up->iods = up->iod_inl;
+			return -DER_NOMEM;
+		}
+	}
+	for (i = 0; i < up->io.iod_nr; i++) {
+		rc = iod_pieces(up, &up->io.iods[i], &up->iods[i]);
+		if (rc != 0)
+			return rc;
+	}
+	if (up->buf_bytes > BUF_INL) {
+		up->buf = mem_alloc(up->buf_bytes);
+		if (up->buf == NULL) {
+			up->buf = up->buf_inl;
+			return -DER_NOMEM;
+		}
+	}
+	pieces_link(up);
+	/* the heap space of the commit; log space is asked for then, so a slow client holds none */
+	rc = heap_reserve(up->cont->pool->heap, 1,
+			  up->buf_bytes + up->piece_nr * 512ull + up->io.iod_nr * 256ull + 16384 +
+			      2 * up->dkey.len,
+			  0, &up->resv);
+	if (rc == 0)
+		rc = views_get(up);
+	return rc != 0 ? rc : iovs_build(up);
+}
+
+int co_fn
+vos_update_begin(struct vos_cont *cont, const struct vos_io *io, struct vos_update **ret_up)
+{
+	struct vos_update *up;
+	int rc;
+
+	rc = vos_cont_check(cont);
+	if (rc == 0)
+		rc = io_check(io);
+	if (rc != 0)
+		return rc;
+	up = update_alloc(cont);
+	if (up == NULL)
+		return -DER_NOMEM;
+	up->io = *io;
+	rc = update_prepare(up);
+	if (rc != 0) {
+		pieces_link(up);
+		update_release(up);
+		return rc;
+	}
+	*ret_up = up;
+	return 0;
+}
+
+const struct iovec *
+vos_update_iov(struct vos_update *up, uint32_t iod_idx, uint32_t *ret_nr)
+{
+	assert(iod_idx < up->io.iod_nr);
+	*ret_nr = up->iods[iod_idx].iov_nr;
+	return &up->iovs[up->iods[iod_idx].iov_first];
+}
+
+void
+vos_update_set_epoch(struct vos_update *up, uint64_t epoch)
+{
+	assert(epoch != 0 && epoch != UINT64_MAX);
+	up->io.epoch = epoch;
+}
+
+void
+vos_update_cancel(struct vos_update *up)
+{
+	if (up != NULL)
+		update_release(up);
+}
+
+/* --- commit
+ * ---------------------------------------------------------------------------------------------- */
+
+static int co_fn
+view_write(void *arg)
+{
+	struct update_view *v = arg;
+
+	if (v->own == NULL)
+		return data_view_write(&v->view);
+	return data_write(v->up->cont->pool->data, v->ext.blk,
+			  &(struct iovec){v->own, (size_t)v->ext.blk_nr * SPACE_BLOCK}, 1);
+}
+
+/* Bring the data to the device; all pieces at once. */
+static int co_fn
+write_data(struct vos_update *up)
+{
+	struct co_group group;
+	uint32_t i;
+	int rc = 0, rc2;
+
+	if (up->view_nr == 0)
+		return 0;
+	if (up->view_nr == 1)
+		return view_write(&up->views[0]);
+	co_group_init(&group);
+	for (i = 0; rc == 0 && i < up->view_nr; i++)
+		rc = co_group_spawn(&group, view_write, &up->views[i]);
+	rc2 = co_group_join(&group);
+	return rc != 0 ? rc : rc2;
+}
+
+enum { COND_AKEY = DAOS_COND_AKEY_INSERT | DAOS_COND_AKEY_UPDATE };
+
+static int
+check_exists(uint64_t flags, uint64_t insert, uint64_t update, int visible)
+{
+	if (visible < 0)
+		return visible;
+	if ((flags & insert) && visible)
+		return -DER_EXIST;
+	if ((flags & update) && !visible)
+		return -DER_NONEXIST;
+	return 0;
+}
+
+static uint64_t
+akey_cond(const struct vos_io *io, uint32_t i)
+{
+	uint64_t flags =
+	    io->cond_flags & DAOS_COND_PER_AKEY ? io->iods[i].iod_flags : io->cond_flags;
+
+	return flags & COND_AKEY;
+}
+
+static bool
+has_conditions(const struct vos_io *io)
+{
+	uint32_t i;
+
+	if (io->cond_flags & (DAOS_COND_DKEY_INSERT | DAOS_COND_DKEY_UPDATE | COND_AKEY))
+		return true;
+	if (io->cond_flags & DAOS_COND_PER_AKEY)
+		for (i = 0; i < io->iod_nr; i++)
+			if (io->iods[i].iod_flags & COND_AKEY)
+				return true;
+	return false;
+}
+
+static int
+conditions(struct vos_tx *t, struct vos_update *up)
+{
+	const struct vos_io *io = &up->io;
+	enum btree_kind akind = vos_akey_kind(io->oid.id);
+	struct vos_ord hidden = {0};
+	uint64_t obj, dkey, akey;
+	const struct vos_key_df *k;
+	uint32_t i;
+	int rc, seen = 0;
+
+	if (!has_conditions(io))
+		return 0;
+	rc = vos_path_find(t->cont, &io->oid, &up->dkey, &obj, &dkey);
+	if (rc == 0)
+		rc = vos_readable(t->cont, io->epoch, obj, true, dkey);
+	if (rc != 0)
+		return rc;
+	if (dkey != 0) {
+		k = vos_key_at(t->heap, obj, VOS_KEY_OBJ, &rc);
+		if (k != NULL)
+			rc = vos_hidden(t->heap, k, io->epoch, hidden, &hidden);
+		if (rc != 0)
+			return rc;
+		seen = vos_dkey_visible(t->heap, dkey, akind, io->epoch, hidden);
+	}
+	rc = check_exists(io->cond_flags, DAOS_COND_DKEY_INSERT, DAOS_COND_DKEY_UPDATE, seen);
+	if (rc != 0)
+		return rc;
+	if (dkey != 0) {
+		k = vos_key_at(t->heap, dkey, VOS_KEY_DKEY, &rc);
+		if (k != NULL)
+			rc = vos_hidden(t->heap, k, io->epoch, hidden, &hidden);
+		if (rc != 0)
+			return rc;
+	}
+	for (i = 0; i < io->iod_nr; i++) {
+		uint64_t flags = akey_cond(io, i);
+
+		if (flags == 0)
+			continue;
+		akey = 0;
+		if (dkey != 0)
+			rc = vos_child_find(t->heap, dkey, VOS_KEY_DKEY, akind, &up->iods[i].akey,
+					    &akey);
+		if (rc != 0)
+			return rc;
+		seen = akey == 0 ? 0 : vos_akey_visible(t->heap, akey, io->epoch, hidden);
+		rc = check_exists(flags, DAOS_COND_AKEY_INSERT, DAOS_COND_AKEY_UPDATE, seen);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* All records of an array have one size; it may change only when nothing older is seen any more. */
+static int
+check_rec_size(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, uint64_t rec_size)
+{
+	struct vos_key_df *k;
+	int rc, seen;
+
+	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
+	if (k == NULL || rec_size == 0 || k->rec_size == rec_size)
+		return rc;
+	if (k->rec_size != 0) {
+		seen = vos_akey_visible(t->heap, akey, UINT64_MAX, vos_punch_at(p, UINT64_MAX));
+		if (seen != 0)
+			return seen < 0 ? seen : -DER_INVAL;
+	}
+	rc = heap_tx_add(t->tx, akey + offsetof(struct vos_key_df, rec_size), sizeof(k->rec_size));
+	if (rc == 0)
+		k->rec_size = rec_size;
+	return rc;
+}
+
+static int
+apply_iod(struct vos_tx *t, struct vos_update *up, uint32_t i, uint64_t dkey, struct vos_punches *p)
+{
+	const daos_iod_t *iod = &up->io.iods[i];
+	struct update_iod *ui = &up->iods[i];
+	enum btree_kind kind = vos_akey_kind(up->io.oid.id);
+	const struct vos_key_df *k;
+	uint64_t akey;
+	uint32_t j;
+	int rc;
+
+	if (ui->piece_nr == 0)
+		return 0;
+	rc = vos_child_find(t->heap, dkey, VOS_KEY_DKEY, kind, &ui->akey, &akey);
+	if (rc == 0 && akey == 0)
+		rc = vos_child_add(t, dkey, VOS_KEY_DKEY, kind, &ui->akey, &akey);
+	if (rc != 0)
+		return rc;
+	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
+	if (k == NULL)
+		return rc;
+	rc = vos_punches_get(t->heap, k, &p->level[2]);
+	if (rc == 0 && iod->iod_type == DAOS_IOD_ARRAY)
+		rc = check_rec_size(t, akey, p, iod->iod_size);
+	for (j = 0; rc == 0 && j < ui->piece_nr; j++) {
+		struct vos_piece *piece = &up->pieces[ui->piece_first + j];
+
+		rc = iod->iod_type == DAOS_IOD_SINGLE ? vos_sv_write(t, akey, p, piece)
+						      : vos_arr_write(t, akey, p, piece);
+	}
+	return rc != 0 ? rc : vos_key_touch(t, akey, VOS_KEY_AKEY, up->io.epoch, up->io.epoch);
+}
+
+static int
+update_apply(struct vos_tx *t, void *arg)
+{
+	struct vos_update *up = arg;
+	struct vos_punches p = {0};
+	const struct vos_key_df *k;
+	uint64_t obj, dkey;
+	uint32_t i;
+	int rc;
+
+	for (i = 0; i < up->piece_nr; i++)
+		up->pieces[i].published = false;
+	if (up->io.epoch <= t->cont->df->agg_epoch)
+		return -DER_TX_RESTART;
+	if (up->io.opid != NULL) {
+		rc = vos_opid_record(t, up->io.opid);
+		if (rc != 0)
+			return rc;
+	}
+	rc = conditions(t, up);
+	if (rc == 0)
+		rc = vos_path_get(t, &up->io.oid, &up->dkey, &obj, &dkey);
+	if (rc != 0)
+		return rc;
+	k = vos_key_at(t->heap, obj, VOS_KEY_OBJ, &rc);
+	if (k != NULL)
+		rc = vos_punches_get(t->heap, k, &p.level[0]);
+	if (rc != 0)
+		return rc;
+	k = vos_key_at(t->heap, dkey, VOS_KEY_DKEY, &rc);
+	if (k != NULL)
+		rc = vos_punches_get(t->heap, k, &p.level[1]);
+	for (i = 0; rc == 0 && i < up->io.iod_nr; i++)
+		rc = apply_iod(t, up, i, dkey, &p);
+	if (rc == 0)
+		rc = vos_key_touch(t, dkey, VOS_KEY_DKEY, up->io.epoch, up->io.epoch);
+	if (rc == 0)
+		rc = vos_key_touch(t, obj, VOS_KEY_OBJ, up->io.epoch, up->io.epoch);
+	return rc;
+}
+
+int co_fn
+vos_update_end(struct vos_update *up)
+{
+	struct vos_tx_args args = {
+	    .pool = up->cont->pool,
+	    .cont = up->cont,
+	    .ord = {.epoch = up->io.epoch, .op = up->io.op_nr},
+	    .log_bytes = up->buf_bytes + up->piece_nr * 1024ull + up->io.iod_nr * 512ull + 8192 +
+			 2 * up->dkey.len,
+	    .resv = &up->resv,
+	    .fn = update_apply,
+	    .arg = up,
+	    .wait = true,
+	};
+	uint32_t i;
+	int rc;
+
+	if (args.log_bytes > HEAP_TX_LOG_MAX)
+		args.log_bytes = HEAP_TX_LOG_MAX;
+	rc = write_data(up);
+	if (rc == 0) {
+		rc = vos_tx_run(&args);
+		/* an aborted attempt may have left marks */
+		for (i = 0; !args.committed && i < up->piece_nr; i++)
+			up->pieces[i].published = false;
+	}
+	update_release(up);
+	return rc;
+}

@@ -1,0 +1,273 @@
+/*
+ * Single values: a chain of versions, newest first.
+ *
+ * A new version takes its place by (epoch, operation number); whichever of it and its older
+ * neighbour no read needs any more goes in the same transaction. The common case, a newer version
+ * of a value whose history nobody needs, rewrites the newest record in place.
+ */
+#define LOG_FACILITY "vos"
+#include "store/vos/vos_internal.h"
+
+#include "base/log.h"
+
+static struct vos_ord
+sv_ord(const struct vos_sv_df *sv)
+{
+	return (struct vos_ord){.epoch = sv->epoch, .op = sv->op};
+}
+
+static uint32_t
+payload_bytes(const struct vos_sv_df *sv)
+{
+	switch (sv->kind) {
+	case VOS_VER_INLINE:
+		return sv->cap;
+	case VOS_VER_NVME:
+		return sizeof(struct vos_run_df);
+	case VOS_VER_LIST:
+		return sv->cap * sizeof(struct vos_run_df);
+	default:
+		return 0;
+	}
+}
+
+/* The version at off with its payload. */
+static int
+sv_at(struct heap *heap, uint64_t off, struct vos_sv_df **ret_sv)
+{
+	struct vos_sv_df *sv = heap_try(heap, off, sizeof(*sv));
+
+	if (sv == NULL)
+		return HEAP_MISS;
+	if (sv->kind < VOS_VER_PUNCH || sv->kind > VOS_VER_LIST || sv->cap > HEAP_ALLOC_MAX) {
+		log_err("heap offset %#llx: not a value (kind %u)", (unsigned long long)off,
+			sv->kind);
+		return -DER_CSUM;
+	}
+	if (heap_try(heap, off, sizeof(*sv) + payload_bytes(sv)) == NULL)
+		return HEAP_MISS;
+	*ret_sv = sv;
+	return 0;
+}
+
+const struct vos_run_df *
+vos_sv_runs(const struct vos_sv_df *sv, uint32_t *ret_nr)
+{
+	*ret_nr = sv->kind == VOS_VER_NVME ? 1 : sv->kind == VOS_VER_LIST ? sv->cap : 0;
+	return (const struct vos_run_df *)sv->data;
+}
+
+static int
+runs_free(struct vos_tx *t, const struct vos_sv_df *sv)
+{
+	const struct vos_run_df *run;
+	uint32_t i, nr;
+	int rc;
+
+	run = vos_sv_runs(sv, &nr);
+	for (i = 0; i < nr; i++) {
+		struct space_ext ext = {.blk = run[i].blk, .blk_nr = run[i].blk_nr};
+
+		rc = space_free(t->tx, t->pool->space, &ext);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+int
+vos_sv_free(struct vos_tx *t, uint64_t off)
+{
+	struct vos_sv_df *sv;
+	int rc;
+
+	rc = sv_at(t->heap, off, &sv);
+	if (rc == 0)
+		rc = runs_free(t, sv);
+	return rc != 0 ? rc : heap_free(t->tx, off);
+}
+
+static int
+runs_publish(struct vos_tx *t, struct vos_piece *piece, struct vos_run_df *run)
+{
+	uint32_t i;
+	int rc;
+
+	for (i = 0; i < piece->ext_nr; i++) {
+		rc = space_publish(t->tx, t->pool->space, &piece->ext[i]);
+		if (rc != 0)
+			return rc;
+		run[i] =
+		    (struct vos_run_df){.blk = piece->ext[i].blk, .blk_nr = piece->ext[i].blk_nr};
+	}
+	piece->published = true;
+	return 0;
+}
+
+/* Fill a version (its bytes are declared) from new data. */
+static int
+sv_fill(struct vos_tx *t, struct vos_sv_df *sv, struct vos_piece *piece)
+{
+	sv->epoch = t->ord.epoch;
+	sv->op = t->ord.op;
+	sv->kind = piece->kind;
+	sv->size = piece->kind == VOS_VER_PUNCH ? 0 : piece->bytes;
+	switch (piece->kind) {
+	case VOS_VER_INLINE:
+		memcpy(sv->data, piece->buf, piece->bytes);
+		return 0;
+	case VOS_VER_NVME:
+	case VOS_VER_LIST:
+		return runs_publish(t, piece, (struct vos_run_df *)sv->data);
+	default:
+		return 0;
+	}
+}
+
+static int
+sv_alloc(struct vos_tx *t, struct vos_piece *piece, uint64_t older, uint64_t *ret_off)
+{
+	uint32_t bytes = piece->kind == VOS_VER_INLINE ? piece->bytes
+						       : piece->ext_nr * sizeof(struct vos_run_df);
+	struct vos_sv_df *sv;
+	int rc;
+
+	rc = heap_alloc(t->tx, sizeof(*sv) + bytes, 0, ret_off);
+	if (rc != 0)
+		return rc;
+	sv = heap_ptr(t->heap, *ret_off);
+	sv->cap = piece->kind == VOS_VER_INLINE ? piece->bytes : piece->ext_nr;
+	sv->older = older;
+	return sv_fill(t, sv, piece);
+}
+
+/* Can the new version take over the record of the old one? */
+static bool
+fits_in_place(const struct vos_sv_df *sv, const struct vos_piece *piece)
+{
+	if (sv->kind != piece->kind)
+		return false;
+	if (piece->kind == VOS_VER_INLINE)
+		return piece->bytes <= sv->cap && piece->bytes >= sv->cap / 2;
+	return piece->kind == VOS_VER_NVME || piece->kind == VOS_VER_PUNCH;
+}
+
+/* Where the chain's link to a version is stored. */
+struct link {
+	uint64_t off; /* of the u64 */
+	uint64_t tag; /* to be or'ed in */
+};
+
+static int
+link_set(struct vos_tx *t, const struct link *link, uint64_t off)
+{
+	uint64_t val = off == 0 ? 0 : off | link->tag;
+
+	return heap_tx_write(t->tx, link->off, &val, sizeof(val));
+}
+
+/* Put the new version in place of the one at off, whose older versions stay. */
+static int
+sv_replace(struct vos_tx *t, const struct link *link, uint64_t off, struct vos_piece *piece)
+{
+	struct vos_sv_df *sv;
+	uint64_t new_off;
+	int rc;
+
+	rc = sv_at(t->heap, off, &sv);
+	if (rc != 0)
+		return rc;
+	if (!fits_in_place(sv, piece)) {
+		rc = sv_alloc(t, piece, sv->older, &new_off);
+		if (rc == 0)
+			rc = link_set(t, link, new_off);
+		if (rc == 0)
+			rc = vos_sv_free(t, off);
+		return rc;
+	}
+	rc = runs_free(t, sv);
+	if (rc == 0)
+		rc = heap_tx_add(t->tx, off,
+				 sizeof(*sv) + (piece->kind == VOS_VER_INLINE
+						    ? (uint32_t)piece->bytes
+						    : payload_bytes(sv)));
+	return rc != 0 ? rc : sv_fill(t, sv, piece);
+}
+
+int
+vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, struct vos_piece *piece)
+{
+	struct link link = {.off = akey + offsetof(struct vos_key_df, child), .tag = VOS_CHILD_SV};
+	struct vos_ord newer, after;
+	struct vos_sv_df *sv = NULL;
+	const struct vos_key_df *k;
+	bool hidden;
+	uint64_t off, new_off;
+	int c = -1, rc;
+
+	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
+	if (k == NULL)
+		return rc;
+	if (k->child != 0 && vos_child_tag(k->child) != VOS_CHILD_SV)
+		return -DER_INVAL; /* holds an array */
+
+	/* what hides the new version from some epoch on: a newer version, or a punch */
+	hidden = vos_punch_after(p, t->ord, &newer);
+	for (off = vos_child_off(k->child); off != 0; off = sv->older) {
+		rc = sv_at(t->heap, off, &sv);
+		if (rc != 0)
+			return rc;
+		c = vos_ord_cmp(sv_ord(sv), t->ord);
+		if (c <= 0)
+			break;
+		if (!hidden || vos_ord_cmp(sv_ord(sv), newer) < 0)
+			newer = sv_ord(sv);
+		hidden = true;
+		link = (struct link){.off = off + offsetof(struct vos_sv_df, older)};
+	}
+	if (hidden && !vos_needed(t, t->ord.epoch, newer.epoch)) {
+		vos_dropped(t, newer.epoch);
+		return 0;
+	}
+	if (off == 0) {
+		rc = sv_alloc(t, piece, 0, &new_off);
+		return rc != 0 ? rc : link_set(t, &link, new_off);
+	}
+	/* the version right below: is it still needed now? */
+	if (c != 0) {
+		newer = t->ord;
+		if (vos_punch_after(p, sv_ord(sv), &after) && vos_ord_cmp(after, newer) < 0)
+			newer = after;
+		if (vos_needed(t, sv->epoch, newer.epoch)) {
+			rc = sv_alloc(t, piece, off, &new_off);
+			return rc != 0 ? rc : link_set(t, &link, new_off);
+		}
+		vos_dropped(t, newer.epoch);
+	}
+	return sv_replace(t, &link, off, piece);
+}
+
+int
+vos_sv_find(struct heap *heap, const struct vos_key_df *akey, uint64_t epoch, struct vos_ord hidden,
+	    const struct vos_sv_df **ret_sv, uint64_t *ret_off)
+{
+	struct vos_sv_df *sv;
+	uint64_t off;
+	int rc;
+
+	*ret_sv = NULL;
+	for (off = vos_child_off(akey->child); off != 0; off = sv->older) {
+		rc = sv_at(heap, off, &sv);
+		if (rc != 0)
+			return rc;
+		if (sv->epoch > epoch)
+			continue;
+		if (sv->kind == VOS_VER_PUNCH || vos_ord_cmp(sv_ord(sv), hidden) < 0)
+			return 0;
+		*ret_sv = sv;
+		if (ret_off != NULL)
+			*ret_off = off;
+		return 0;
+	}
+	return 0;
+}
