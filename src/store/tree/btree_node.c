@@ -1,0 +1,394 @@
+/*
+ * B+tree: nodes, cells, comparison, search. Nothing here changes a tree.
+ */
+#define LOG_FACILITY "btree"
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/log.h"
+#include "store/tree/btree_internal.h"
+
+static const uint8_t cell_bytes[] = {
+    [BTREE_UINT] = BTREE_CELL_UINT,
+    [BTREE_LEX] = BTREE_CELL_LEX,
+    [BTREE_HASH] = BTREE_CELL_HASH,
+};
+
+static inline uint64_t
+load_u64(const void *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline uint64_t
+load_be64(const void *p)
+{
+	return __builtin_bswap64(load_u64(p));
+}
+
+static int
+damaged(const struct bt_op *op, uint64_t off, const char *what)
+{
+	log_err("tree at %#llx: %s at %#llx", (unsigned long long)op->root_off, what,
+		(unsigned long long)off);
+	return -DER_CSUM;
+}
+
+/* --- keys
+ * -------------------------------------------------------------------------------------------- */
+
+void
+btree_hash(uint64_t seed, const void *buf, uint32_t len, uint64_t ret_hash[2])
+{
+	XXH128_hash_t h = XXH3_128bits_withSeed(buf, len, seed);
+
+	ret_hash[0] = h.high64;
+	ret_hash[1] = h.low64;
+}
+
+int
+bt_skey_init(const struct bt_op *op, const struct btree_key *key, struct skey *ret)
+{
+	uint64_t hash[2], be[2];
+
+	ret->above_all = false;
+	if (op->root.kind == BTREE_UINT) {
+		ret->num = key->num;
+		return 0;
+	}
+	if (key->len > BTREE_KEY_MAX)
+		return -DER_KEY2BIG;
+	ret->body = key->buf;
+	ret->len = key->len;
+	if (op->root.kind == BTREE_LEX)
+		return 0;
+	if (key->has_hash)
+		memcpy(hash, key->hash, sizeof(hash));
+	else
+		btree_hash(op->root.seed, key->buf, key->len, hash);
+	be[0] = __builtin_bswap64(hash[0]);
+	be[1] = __builtin_bswap64(hash[1]);
+	memcpy(ret->hash, be, sizeof(be));
+	return 0;
+}
+
+static inline int
+cmp_bytes(const uint8_t *a, uint32_t a_len, const uint8_t *b, uint32_t b_len)
+{
+	uint32_t min = a_len < b_len ? a_len : b_len;
+	int cmp = min > 0 ? memcmp(a, b, min) : 0;
+
+	if (cmp != 0)
+		return cmp;
+	return a_len < b_len ? -1 : a_len > b_len;
+}
+
+uint64_t
+bt_cell_owned(const struct bt_op *op, const uint8_t *cell)
+{
+	if (op->root.kind == BTREE_UINT || cell[0] != BTREE_LONG)
+		return 0;
+	return load_u64(cell + op->cell - sizeof(uint64_t));
+}
+
+static int
+long_key(struct bt_op *op, const uint8_t *cell, const struct btree_key_df **ret_key)
+{
+	uint64_t off = bt_cell_owned(op, cell);
+	const struct btree_key_df *key;
+
+	key = heap_try(op->heap, off, sizeof(*key));
+	if (key == NULL)
+		return HEAP_MISS;
+	if (key->len > BTREE_KEY_MAX)
+		return damaged(op, off, "bad key");
+	if (heap_try(op->heap, off, sizeof(*key) + key->len) == NULL)
+		return HEAP_MISS;
+	*ret_key = key;
+	return 0;
+}
+
+/* The hash part of two images; the cell's may be cut short. 0: equal as far as it goes. */
+static inline int
+cmp_hash(const struct skey *key, const uint8_t *image, uint32_t len)
+{
+	uint64_t a, b;
+
+	if (len < BTREE_HASH_BYTES)
+		return cmp_bytes(key->hash, BTREE_HASH_BYTES, image, len);
+	a = load_be64(key->hash);
+	b = load_be64(image);
+	if (a == b) {
+		a = load_be64(key->hash + 8);
+		b = load_be64(image + 8);
+	}
+	return a < b ? -1 : a > b;
+}
+
+int
+bt_cmp(struct bt_op *op, const struct skey *key, const uint8_t *cell, int *ret_cmp)
+{
+	const uint8_t *image = cell + 1;
+	const struct btree_key_df *full;
+	uint32_t len, prefix;
+	int rc;
+
+	if (op->root.kind == BTREE_UINT) {
+		uint64_t num = load_u64(cell);
+
+		*ret_cmp = key->num < num ? -1 : key->num > num;
+		return 0;
+	}
+	len = cell[0] == BTREE_LONG ? op->cell - 9 : cell[0];
+	if (op->hash_len != 0) {
+		*ret_cmp = cmp_hash(key, image, len);
+		if (*ret_cmp == 0 && key->above_all)
+			*ret_cmp = 1;
+		if (*ret_cmp != 0)
+			return 0;
+		image += BTREE_HASH_BYTES;
+		len -= BTREE_HASH_BYTES;
+	}
+	if (cell[0] != BTREE_LONG) {
+		*ret_cmp = cmp_bytes(key->body, key->len, image, len);
+		return 0;
+	}
+	/* Often the first bytes decide. */
+	prefix = key->len < len ? key->len : len;
+	*ret_cmp = prefix > 0 ? memcmp(key->body, image, prefix) : 0;
+	if (*ret_cmp == 0 && key->len < len)
+		*ret_cmp = -1;
+	if (*ret_cmp != 0)
+		return 0;
+	rc = long_key(op, cell, &full);
+	if (rc == 0)
+		*ret_cmp = cmp_bytes(key->body, key->len, full->bytes, full->len);
+	return rc;
+}
+
+int
+bt_view(struct bt_op *op, const uint8_t *cell, struct kview *ret)
+{
+	const struct btree_key_df *full;
+	int rc;
+
+	if (op->root.kind == BTREE_UINT) {
+		*ret = (struct kview){.num = load_u64(cell)};
+		return 0;
+	}
+	ret->hash = cell + 1;
+	if (cell[0] == BTREE_LONG) {
+		rc = long_key(op, cell, &full);
+		if (rc != 0)
+			return rc;
+		ret->body = full->bytes;
+		ret->len = full->len;
+		return 0;
+	}
+	if (cell[0] < op->hash_len || cell[0] > op->cell - 1)
+		return damaged(op, heap_off(op->heap, cell), "bad cell");
+	ret->body = cell + 1 + op->hash_len;
+	ret->len = cell[0] - op->hash_len;
+	return 0;
+}
+
+/* --- nodes
+ * ---------------------------------------------------------------------------------------------- */
+
+uint32_t
+bt_entry_bytes(const struct bt_op *op, uint32_t level)
+{
+	return op->cell + (level > 0 ? sizeof(uint64_t) : (op->root.val_bytes + 7) / 8 * 8);
+}
+
+static uint32_t
+entries_at(uint32_t cap)
+{
+	return sizeof(struct btree_node_df) + (cap + 7) / 8 * 8;
+}
+
+uint32_t
+bt_cap(uint32_t size_log2, uint32_t entry_bytes)
+{
+	uint32_t size = 1u << size_log2;
+	uint32_t cap = (size - sizeof(struct btree_node_df)) / (entry_bytes + 1);
+
+	while (entries_at(cap) + cap * entry_bytes > size)
+		cap--;
+	return cap;
+}
+
+uint8_t *
+bt_entry(const struct btree_node_df *node, uint32_t pos)
+{
+	/* The mask of a damaged order is caught by btree_verify(); here it must only not go astray.
+	 */
+	uint32_t slot = node->order[pos] < node->cap ? node->order[pos] : 0;
+
+	return (uint8_t *)node + entries_at(node->cap) + slot * node->entry_words * 8;
+}
+
+uint64_t
+bt_child(const struct bt_op *op, const struct btree_node_df *node, uint32_t pos)
+{
+	return load_u64(bt_entry(node, pos) + op->cell);
+}
+
+int
+bt_node_get(struct bt_op *op, uint64_t off, uint32_t level, struct btree_node_df **ret_node)
+{
+	struct btree_node_df *node = heap_try(op->heap, off, sizeof(*node));
+
+	if (node == NULL)
+		return HEAP_MISS;
+	if (node->magic != BTREE_NODE_MAGIC || node->kind != op->root.kind ||
+	    node->level != level || node->nr > node->cap ||
+	    node->entry_words * 8 != bt_entry_bytes(op, level) ||
+	    node->size_log2 < BTREE_SIZE_MIN_LOG2 || node->size_log2 > BTREE_SIZE_MAX_LOG2 ||
+	    off % (1u << node->size_log2) != 0 ||
+	    entries_at(node->cap) + node->cap * node->entry_words * 8u > 1u << node->size_log2)
+		return damaged(op, off, "bad node");
+	*ret_node = node;
+	return 0;
+}
+
+int
+bt_op_init(struct bt_op *op, struct btree bt, struct heap_tx *tx)
+{
+	const void *root = heap_try(bt.heap, bt.root_off, sizeof(op->root));
+
+	if (root == NULL)
+		return HEAP_MISS;
+	op->heap = bt.heap;
+	op->tx = tx;
+	op->root_off = bt.root_off;
+	memcpy(&op->root, root, sizeof(op->root));
+	if (op->root.version != BTREE_VERSION || op->root.kind < BTREE_UINT ||
+	    op->root.kind > BTREE_HASH || op->root.val_bytes > BTREE_VAL_MAX ||
+	    op->root.depth > BTREE_DEPTH_MAX || (op->root.depth == 0) != (op->root.node == 0))
+		return damaged(op, bt.root_off, "bad root");
+	op->cell = cell_bytes[op->root.kind];
+	op->hash_len = op->root.kind == BTREE_HASH ? BTREE_HASH_BYTES : 0;
+	op->depth = op->root.depth;
+	return 0;
+}
+
+/* --- search
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static inline void
+lower_bound_uint(const struct btree_node_df *node, uint32_t lo, uint64_t num, uint32_t *ret_pos,
+		 bool *ret_equal)
+{
+	uint32_t hi = node->nr;
+
+	*ret_equal = false;
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+		uint64_t at = load_u64(bt_entry(node, mid));
+
+		if (at < num) {
+			lo = mid + 1;
+		} else {
+			*ret_equal = at == num;
+			hi = mid;
+		}
+	}
+	*ret_pos = lo;
+}
+
+int
+bt_lower_bound(struct bt_op *op, const struct btree_node_df *node, uint32_t from,
+	       const struct skey *key, uint32_t *ret_pos, bool *ret_equal)
+{
+	uint32_t lo = from, hi = node->nr;
+	int cmp, rc;
+
+	if (op->root.kind == BTREE_UINT) {
+		lower_bound_uint(node, from, key->num, ret_pos, ret_equal);
+		return 0;
+	}
+	*ret_equal = false;
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+
+		rc = bt_cmp(op, key, bt_entry(node, mid), &cmp);
+		if (rc != 0)
+			return rc;
+		if (cmp > 0) {
+			lo = mid + 1;
+		} else {
+			*ret_equal = cmp == 0;
+			hi = mid;
+		}
+	}
+	*ret_pos = lo;
+	return 0;
+}
+
+/* Enter the node of path[step] and check it. */
+static int
+path_enter(struct bt_op *op, uint32_t step, uint64_t off)
+{
+	struct bt_step *s = &op->path[step];
+	int rc;
+
+	s->off = off;
+	rc = bt_node_get(op, off, op->depth - 1 - step, &s->node);
+	if (rc == 0 && s->node->nr == 0)
+		rc = damaged(op, off, "empty node");
+	return rc;
+}
+
+int
+bt_descend(struct bt_op *op, const struct skey *key, bool *ret_equal)
+{
+	uint64_t off = op->root.node;
+	uint32_t step;
+	int rc;
+
+	*ret_equal = false;
+	for (step = 0; step < op->depth; step++) {
+		struct bt_step *s = &op->path[step];
+		bool leaf = step == op->depth - 1;
+
+		rc = path_enter(op, step, off);
+		if (rc == 0)
+			rc = bt_lower_bound(op, s->node, leaf ? 0 : 1, key, &s->pos, ret_equal);
+		if (rc != 0)
+			return rc;
+		if (leaf)
+			break;
+		if (!*ret_equal)
+			s->pos--;
+		off = bt_child(op, s->node, s->pos);
+	}
+	return 0;
+}
+
+int
+bt_descend_edge(struct bt_op *op, uint32_t from, bool last)
+{
+	uint64_t off = from == 0 ? op->root.node
+				 : bt_child(op, op->path[from - 1].node, op->path[from - 1].pos);
+	uint32_t step;
+	int rc;
+
+	for (step = from; step < op->depth; step++) {
+		struct bt_step *s = &op->path[step];
+
+		rc = path_enter(op, step, off);
+		if (rc != 0)
+			return rc;
+		s->pos = last ? s->node->nr - 1 : 0;
+		if (step + 1 < op->depth)
+			off = bt_child(op, s->node, s->pos);
+	}
+	return 0;
+}
