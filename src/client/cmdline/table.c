@@ -139,7 +139,7 @@ cli_pairs_print(FILE *out, const char *indent, const struct cli_pair *pairs, uin
 	}
 	for (i = 0; i < nr; i++)
 		fprintf(out, "%s%s%*s: %s%*s\n", indent, pairs[i].key,
-			(int)(key_w - width(pairs[i].key)) + 1, "",
+			(int)(key_w - width(pairs[i].key)), "",
 			pairs[i].value == NULL ? "" : pairs[i].value,
 			(int)(value_w - width(pairs[i].value)), "");
 }
