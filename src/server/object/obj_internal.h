@@ -1,0 +1,41 @@
+/* What the files of the object service share. */
+#ifndef SERVER_OBJ_INTERNAL_H
+#define SERVER_OBJ_INTERNAL_H
+
+#include "proto/obj_proto.h"
+#include "server/object/obj_svc.h"
+
+/*
+ * The beginning of every request: may we serve, is its clock sane, is the capability good for
+ * `rights`, is the map current. On 0 the caller ends with cont_leave(). Sets the header of the
+ * reply.
+ */
+int obj_begin(struct obj_svc *svc, struct rpc_in *in, const struct obj_head *head, uint64_t rights,
+	      struct cont_shard **ret_cont);
+/* The end: the lease must still hold. Sends status and body. */
+void obj_reply(struct obj_svc *svc, struct rpc_in *in, struct cont_shard *cont, int status,
+	       const struct iovec *body, uint32_t body_nr);
+/* An epoch for a change that is about to be made: above everything seen, below the persisted
+ * ceiling. */
+int co_fn obj_epoch(struct obj_svc *svc, uint64_t *ret_epoch);
+/* Epoch a read was done at, as told to the client. */
+uint64_t obj_read_epoch(const struct obj_svc *svc, const struct obj_head *head);
+
+static inline struct vos_oid
+obj_oid(const struct obj_head *head)
+{
+	struct vos_oid oid = {.id = head->oid, .shard = head->shard};
+
+	return oid;
+}
+
+/* NULL when the operation is not to be recorded. */
+const struct vos_opid *obj_opid(const struct obj_head *head, struct vos_opid *buf);
+
+void obj_update_handle(struct rpc_in *in, void *arg);
+void obj_fetch_handle(struct rpc_in *in, void *arg);
+void obj_punch_handle(struct rpc_in *in, void *arg);
+void obj_list_handle(struct rpc_in *in, void *arg);
+void obj_query_handle(struct rpc_in *in, void *arg);
+
+#endif
