@@ -253,6 +253,7 @@ co_ctx_entered(struct co_ctx *self, struct co_ctx *from)
 #endif
 }
 
+#ifdef CO_SWITCH_SLOW
 __attribute__((no_sanitize_address)) void
 co_ctx_switch(struct co_ctx *from, struct co_ctx *to, int ends)
 {
@@ -275,3 +276,4 @@ co_ctx_switch(struct co_ctx *from, struct co_ctx *to, int ends)
 	__sanitizer_finish_switch_fiber(from->fake_stack, &to->stack_bottom, &to->stack_size);
 #endif
 }
+#endif

@@ -80,7 +80,18 @@ void co_ctx_thread(struct co_ctx *ctx);
  * Leave from and continue to; returns when somebody switches back to from. ends: from has nothing
  * live on its stack any more and will next be continued as if new (sanitizers drop its shadow).
  */
+#if defined(CO_ASM) && !defined(CO_ASAN) && !defined(CO_TSAN)
+void co_switch_asm(void **save_sp, void *to_sp) __attribute__((visibility("hidden")));
+
+static inline void
+co_ctx_switch(struct co_ctx *from, struct co_ctx *to, int ends)
+{
+	co_switch_asm(&from->sp, to->sp);
+}
+#else
+#define CO_SWITCH_SLOW 1
 void co_ctx_switch(struct co_ctx *from, struct co_ctx *to, int ends);
+#endif
 
 /* What a coroutine does first when continued by its very first switch. */
 void co_ctx_entered(struct co_ctx *self, struct co_ctx *from);

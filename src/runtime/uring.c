@@ -104,19 +104,40 @@ uring_flush(struct xs_hook *hook)
 		uring_submit(u);
 }
 
+/*
+ * On an xstream with a thread of its own, completions need not interrupt that thread: it looks for
+ * them anyway. (A loop that several threads drive in turn may leave the one that submitted.)
+ */
 static int
-uring_create(struct xs *xs, struct uring **ret_uring)
+ring_init(struct xs *xs, struct io_uring *ring, struct io_uring_params *params)
 {
-	struct io_uring_params params = {
+	const struct io_uring_params base = {
 	    .flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
 	    .cq_entries = CQ_ENTRIES,
 	};
+	int rc;
+
+	if (xs->threaded) {
+		*params = base;
+		params->flags |= IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
+		rc = io_uring_queue_init_params(SQ_ENTRIES, ring, params);
+		if (rc != -EINVAL) /* kernels before 5.19 do not know them */
+			return rc;
+	}
+	*params = base;
+	return io_uring_queue_init_params(SQ_ENTRIES, ring, params);
+}
+
+static int
+uring_create(struct xs *xs, struct uring **ret_uring)
+{
 	struct uring *u = mem_new(struct uring);
+	struct io_uring_params params;
 	int rc;
 
 	if (u == NULL)
 		return -DER_NOMEM;
-	rc = io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &params);
+	rc = ring_init(xs, &u->ring, &params);
 	if (rc != 0) {
 		log_every(60000, LOG_LVL_ERR, "%s: io_uring is not available: %s%s", xs->name,
 			  strerror(-rc),

@@ -7,7 +7,8 @@
  * loop goes to sleep by replacing NULL with MAIL_ASLEEP: if mail has come meanwhile the exchange
  * fails and it does not sleep. So no wake-up is lost and there is at most one system call per sleep
  * on the sender's side, none while the receiver is awake. The eventfd is watched edge-triggered and
- * never read.
+ * never read. Since the loop sees on waking that its mark was taken off, it knows how many kicks
+ * were or will be given; destroying the xstream waits for the last of them.
  *
  * Spinning before a sleep pays only if something arrives soon. The loop keeps a credit: full after
  * a sleep that an event ended almost at once (a spin would have caught it), reduced by every sleep
@@ -131,6 +132,12 @@ xs_destroy(struct xs *xs)
 	if (xs->sim != NULL)
 		sim_xs_detach(xs->sim, xs);
 	timer_heap_fini(&xs->timers);
+	if (!xs_is_stale(xs)) {
+		/* a sender may have been preempted between its exchange and its kick */
+		while (atomic_load_explicit(&xs->kicks_done, memory_order_acquire) !=
+		       xs->kicks_owed)
+			sched_yield();
+	}
 	if (xs->epoll_fd >= 0)
 		close(xs->epoll_fd);
 	if (xs->event_fd >= 0)
@@ -222,6 +229,7 @@ xs_kick(struct xs *xs)
 	/* fails only when 2^64-2 kicks were never seen: then one is pending anyway */
 	if (write(xs->event_fd, &one, sizeof(one)) < 0)
 		assert(errno == EAGAIN);
+	atomic_fetch_add_explicit(&xs->kicks_done, 1, memory_order_release);
 }
 
 void
@@ -252,7 +260,9 @@ xs_stop(struct xs *xs)
 		xs_kick(xs);
 }
 
-/* Deliver what has arrived, oldest first. */
+/*
+ * Deliver what has arrived, oldest first. The loop is awake, so the mark of sleep is not there.
+ */
 static uint32_t
 mail_take(struct xs *xs)
 {
@@ -265,8 +275,7 @@ mail_take(struct xs *xs)
 	if (atomic_load_explicit(&xs->mail, memory_order_relaxed) == NULL)
 		return 0;
 	newest = atomic_exchange_explicit(&xs->mail, NULL, memory_order_acquire);
-	if (newest == MAIL_ASLEEP)
-		newest = NULL;
+	assert(newest != MAIL_ASLEEP);
 	while (newest != NULL) {
 		struct xs_msg *next = newest->next;
 
@@ -411,7 +420,8 @@ xs_sleep(struct xs *xs, uint64_t deadline_ns)
 		xs->wake_nr++;
 	}
 	old = MAIL_ASLEEP;
-	atomic_compare_exchange_strong(&xs->mail, &old, NULL);
+	if (!atomic_compare_exchange_strong(&xs->mail, &old, NULL))
+		xs->kicks_owed++; /* whoever took the mark off kicks, or is about to */
 	if (nr < 0 && errno != EINTR) {
 		log_crit("%s: waiting for events failed: %s", xs->name, strerror(errno));
 		abort();

@@ -88,6 +88,7 @@ struct xs {
 	/* Written by other threads. */
 	_Alignas(64) _Atomic(struct xs_msg *) mail; /* newest first; MAIL_ASLEEP when asleep */
 	_Atomic bool stop;
+	_Atomic uint64_t kicks_done; /* writes of event_fd, counted after each */
 
 	_Alignas(64) int epoll_fd; /* -1 in the simulator */
 	int event_fd;
@@ -96,6 +97,7 @@ struct xs {
 	char name[32];
 	bool threaded; /* has (or, in the simulator, plays) a thread of its own */
 	pthread_t thread;
+	uint64_t kicks_owed; /* sleeps that somebody else has ended */
 	uint64_t wake_nr; /* how often the loop slept and woke: for tests and statistics */
 
 	/* The simulator's. */
