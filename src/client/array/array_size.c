@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <daos_api.h>
+
 #include "client/array/array.h"
 #include "client/event/event.h"
 #include "base/cleanup.h"
