@@ -301,6 +301,10 @@ daos_cont_create2(daos_handle_t poh, uuid_t *uuid, daos_prop_t *cont_prop, daos_
 	return cont_create_run(poh, NULL, uuid, cont_prop, ev);
 }
 
+#undef daos_cont_create
+__attribute__((weak, alias("daos_cont_create2"), visibility("default"))) int
+daos_cont_create(daos_handle_t poh, uuid_t *uuid, daos_prop_t *cont_prop, daos_event_t *ev);
+
 int
 daos_cont_create_with_label(daos_handle_t poh, const char *label, daos_prop_t *cont_prop,
 			    uuid_t *uuid, daos_event_t *ev)
@@ -358,6 +362,10 @@ daos_cont_destroy2(daos_handle_t poh, const char *name, int force, daos_event_t 
 	strcpy(args.name, name);
 	return op_run(ev, cont_destroy_op, &args, sizeof(args));
 }
+
+#undef daos_cont_destroy
+__attribute__((weak, alias("daos_cont_destroy2"), visibility("default"))) int
+daos_cont_destroy(daos_handle_t poh, const char *name, int force, daos_event_t *ev);
 
 /* --- open ----------------------------------------------------------------------------------------
  */
@@ -459,6 +467,11 @@ daos_cont_open2(daos_handle_t poh, const char *name, unsigned int flags, daos_ha
 	strcpy(args.name, name);
 	return op_run(ev, cont_open_op, &args, sizeof(args));
 }
+
+#undef daos_cont_open
+__attribute__((weak, alias("daos_cont_open2"), visibility("default"))) int
+daos_cont_open(daos_handle_t poh, const char *name, unsigned int flags, daos_handle_t *coh,
+	       daos_cont_info_t *info, daos_event_t *ev);
 
 /* --- close ---------------------------------------------------------------------------------------
  */

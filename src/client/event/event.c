@@ -22,7 +22,7 @@
 #include <string.h>
 
 #include <daos_errno.h>
-#include <gurt/common.h>
+#include <daos/common.h>
 
 #include "client/core/client_internal.h"
 #include "client/event/event.h"

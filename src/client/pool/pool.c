@@ -279,6 +279,11 @@ daos_pool_connect2(const char *name, const char *sys, unsigned int flags, daos_h
 	return rc;
 }
 
+#undef daos_pool_connect
+__attribute__((weak, alias("daos_pool_connect2"), visibility("default"))) int
+daos_pool_connect(const char *name, const char *sys, unsigned int flags, daos_handle_t *poh,
+		  daos_pool_info_t *info, daos_event_t *ev);
+
 /* --- disconnect ---------------------------------------------------------------------------------
  */
 
