@@ -69,6 +69,7 @@ enum {
 	OFI_TX_KEEP_LARGE = 16,
 	OFI_SILENT_MS = 1000, /* see peer_sockets_shut() */
 	OFI_SHUT_TURNS = 10000,
+	OFI_WAIT_TURNS = 100,
 };
 
 /* --- the library
@@ -824,32 +825,42 @@ is_epoll(int fd)
 	return strstr(target, "[eventpoll]") != NULL;
 }
 
+/* The provider's epoll set among what the completion queue waits on, -1 if it is not there. */
+static int
+cq_epoll_fd(struct ofi_ep *ep)
+{
+	struct pollfd fds[16];
+	struct fi_wait_pollfd wait = {.nfds = 16, .fd = fds};
+	uint64_t i;
+
+	if (fi_control(&ep->cq->fid, FI_GETWAIT, &wait) != 0)
+		return -1;
+	for (i = 0; i < wait.nfds && i < 16; i++)
+		if (is_epoll(fds[i].fd))
+			return fds[i].fd;
+	return -1;
+}
+
 /* The descriptor to sleep on, see the top. */
 static int
 ep_wait_fd(struct ofi_ep *ep)
 {
 	struct fi_cq_msg_entry entry;
-	struct pollfd fds[16];
-	struct fi_wait_pollfd wait = {.nfds = 16, .fd = fds};
-	uint64_t i;
-	int rc;
+	int turn, rc;
 
 	ep->src.fd = -1;
 	if (!ep->net->sleep_trick) {
 		rc = fi_control(&ep->cq->fid, FI_GETWAIT, &ep->src.fd);
 		return rc != 0 ? ofi_failed(ep->net, "FI_GETWAIT", rc) : 0;
 	}
-	/* Descriptors are added to the set by the wait. */
-	(void)fi_cq_sread(ep->cq, &entry, 1, NULL, 1);
-	rc = fi_control(&ep->cq->fid, FI_GETWAIT, &wait);
-	if (rc != 0)
-		return ofi_failed(ep->net, "FI_GETWAIT", rc);
-	for (i = 0; i < wait.nfds && i < 16; i++) {
-		if (!is_epoll(fds[i].fd))
-			continue;
-		ep->src.fd = fds[i].fd;
-		return 0;
+	/* Descriptors are added to the set inside a wait; one that finds its time over before it
+	 * began does not wait. */
+	for (turn = 0; turn < OFI_WAIT_TURNS && ep->src.fd < 0; turn++) {
+		(void)fi_cq_sread(ep->cq, &entry, 1, NULL, 1);
+		ep->src.fd = cq_epoll_fd(ep);
 	}
+	if (ep->src.fd >= 0)
+		return 0;
 	log_err("provider %s gives no descriptor to wait on", ep->net->net.provider);
 	return -DER_NOSYS;
 }
@@ -1020,10 +1031,11 @@ ep_setup(struct ofi_ep *ep, uint16_t port)
 	rc = ep_objects(ep);
 	if (rc == 0)
 		rc = ep_name(ep);
-	if (rc == 0)
-		rc = ep_receive(ep);
+	/* In this order: nothing can complete while ep_wait_fd() looks away. */
 	if (rc == 0)
 		rc = ep_wait_fd(ep);
+	if (rc == 0)
+		rc = ep_receive(ep);
 	if (rc != 0)
 		return rc;
 	if (ep->net->sleep_trick)

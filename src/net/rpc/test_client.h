@@ -239,7 +239,7 @@ static inline void
 t_check_ends(struct t_client *c)
 {
 	struct rpc_call call = {.opc = T_SLEEP};
-	uint64_t le = htole64(10 * T_SEC);
+	uint64_t le = htole64(400 * T_MS);
 	int32_t status = (int32_t)htole32((uint32_t)-DER_NONEXIST);
 	struct iovec iov = {.iov_base = &le, .iov_len = 8};
 	struct co_group g;

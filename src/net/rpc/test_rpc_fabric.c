@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "net/fabric/fabric.h"
+#include "net/rpc/wire.h"
 
 extern char **environ;
 
@@ -42,7 +43,8 @@ open_xs(struct env *env, const char *name)
 	return xs;
 }
 
-/* --- processes -------------------------------------------------------------------------------------- */
+/* --- processes
+ * -------------------------------------------------------------------------------------- */
 
 struct proc {
 	pid_t pid;
@@ -121,7 +123,8 @@ uri_port(const char *uri)
 	return atoi(strrchr(uri, ':') + 1);
 }
 
-/* --- a client in this process ------------------------------------------------------------------------- */
+/* --- a client in this process
+ * ------------------------------------------------------------------------- */
 
 struct side {
 	struct env env;
@@ -161,7 +164,8 @@ side_run(struct side *s, const char *uri, void (*body)(struct side *s))
 	xs_destroy(s->xs);
 }
 
-/* --- between threads ------------------------------------------------------------------------------------ */
+/* --- between threads
+ * ------------------------------------------------------------------------------------ */
 
 struct threads {
 	struct env env;
@@ -285,7 +289,8 @@ test_idle(void **state)
 	with_threads(body_idle);
 }
 
-/* --- between processes ------------------------------------------------------------------------------------ */
+/* --- between processes
+ * ------------------------------------------------------------------------------------ */
 
 static void
 with_process(void (*body)(struct side *s))
@@ -358,8 +363,8 @@ body_sigkill(struct side *s)
 	co_group_init(&g);
 	for (i = 0; i < 5; i++) {
 		p[i].s = s;
-		assert_int_equal(
-		    co_group_spawn(&g, i == 4 ? pending_push : pending_sleep, &p[i]), 0);
+		assert_int_equal(co_group_spawn(&g, i == 4 ? pending_push : pending_sleep, &p[i]),
+				 0);
 	}
 	assert_int_equal(co_group_spawn(&g, kill_soon, s->proc), 0);
 	t = xs_now_ns(s->xs);
@@ -460,35 +465,332 @@ test_sigstop(void **state)
 	with_process(body_sigstop);
 }
 
-/* A client that is stopped or killed while the server moves data to or from its memory. */
+/*
+ * A client in a process of its own, whose server is this process: it says "ready" and then has the
+ * server move data to or from its memory for a long time.
+ */
+static void
+body_mover(struct side *s)
+{
+	int rc;
+
+	assert_int_equal(t_check_echo(&s->c, 100, 1), 0);
+	printf("ready\n");
+	fflush(stdout);
+	rc = t_check_bulk(&s->c, 16 << 20, 1, true, T_PUSH_LOOP, 60 * T_SEC, 0);
+	assert_true(rc == -DER_UNREACH || rc == -DER_TIMEDOUT);
+	assert_int_equal(t_check_bulk(&s->c, 1 << 20, 1, true, T_PUSH, 0, 0), 0);
+}
+
 static int
-role_client(const char *arg)
+role_client(const char *uri)
 {
 	struct side s = {0};
-	struct t_client *c = &s.c;
-	struct rpc_ep_conf conf;
-	bool put = arg[0] == 'w';
 
-	(void)c;
-	s.xs = open_xs(&s.env, "client");
-	open_net(&s.net);
-	conf = (struct rpc_ep_conf){.xs = s.xs, .net = s.net};
-	(void)conf;
-	(void)put;
+	side_run(&s, uri, body_mover);
 	return 0;
+}
+
+/* A second client, in this process, is served all the time. */
+static int
+bystander(void *arg)
+{
+	struct side *s = arg;
+	uint64_t t, worst = 0;
+	int i;
+
+	for (i = 0; i < 100; i++) {
+		t = xs_now_fresh_ns(s->xs);
+		assert_int_equal(t_check_echo(&s->c, 1000, (uint8_t)i), 0);
+		t = xs_now_fresh_ns(s->xs) - t;
+		if (t > worst)
+			worst = t;
+		co_sleep_ns(10 * T_MS);
+	}
+	assert_true(worst < 300 * T_MS);
+	return 0;
+}
+
+static void
+body_client_stopped(struct side *s)
+{
+	struct proc p;
+	struct co_group g;
+
+	s->srv->bulk_timeout_ns = 500 * T_MS;
+	proc_start(&p, "client", s->uri);
+	assert_string_equal(p.uri, "ready");
+	co_sleep_ns(50 * T_MS);
+	kill(p.pid, SIGSTOP);
+	co_group_init(&g);
+	assert_int_equal(co_group_spawn(&g, bystander, s), 0);
+	assert_int_equal(co_group_join(&g), 0);
+	assert_int_equal(s->srv->last_bulk_rc, -DER_TIMEDOUT);
+	/* It wakes up, learns that its call is lost, and works again. */
+	kill(p.pid, SIGCONT);
+	while (waitpid(p.pid, &(int){0}, WNOHANG) == 0)
+		co_sleep_ns(10 * T_MS);
+	assert_int_equal(s->srv->last_bulk_rc, 0);
+}
+
+static void
+test_client_stopped(void **state)
+{
+	with_threads(body_client_stopped);
+}
+
+static void
+body_client_killed(struct side *s)
+{
+	struct proc p;
+	int i;
+
+	for (i = 0; i < 5; i++) {
+		s->srv->last_bulk_rc = 1;
+		proc_start(&p, "client", s->uri);
+		assert_string_equal(p.uri, "ready");
+		co_sleep_ns((20 + (uint64_t)i * 7) * T_MS);
+		proc_kill(&p);
+		co_sleep_ns(50 * T_MS);
+		assert_int_equal(s->srv->last_bulk_rc, -DER_UNREACH);
+		assert_int_equal(t_check_echo(&s->c, 1000, 1), 0);
+		assert_int_equal(t_check_bulk(&s->c, 3 << 20, 2, false, T_PULL, 0, 0), 0);
+	}
+}
+
+static void
+test_client_killed(void **state)
+{
+	with_threads(body_client_killed);
+}
+
+/* --- nonsense
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static int
+raw_connect(const char *uri)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)uri_port(uri)),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	return fd;
+}
+
+static void
+raw_send(int fd, const void *buf, size_t len)
+{
+	(void)!send(fd, buf, len, MSG_NOSIGNAL);
+}
+
+/* Bytes that are no connection, straight to the listening port; some connections stay open. */
+static void
+body_garbage(struct side *s)
+{
+	uint8_t junk[4096];
+	int fds[40];
+	uint32_t seed = 1;
+	int i, j;
+
+	for (i = 0; i < 40; i++) {
+		fds[i] = raw_connect(s->uri);
+		for (j = 0; j < 4096; j++) {
+			seed = seed * 1103515245 + 12345;
+			junk[j] = (uint8_t)(seed >> 16);
+		}
+		if (i % 4 == 1) {
+			/* Looks like the library's request to connect, announces more, stops. */
+			memset(junk, 0, sizeof(junk));
+			junk[0] = 4;
+			junk[1] = 1;
+			junk[2] = 0;
+			junk[3] = 200;
+		}
+		raw_send(fds[i], junk, i % 4 == 0 ? 1 : i % 4 == 1 ? 8 : i % 4 == 2 ? 100 : 4096);
+		if (i % 3 == 0)
+			shutdown(fds[i], SHUT_WR);
+		assert_int_equal(t_check_echo(&s->c, 1000, (uint8_t)i), 0);
+	}
+	for (i = 0; i < 40; i++)
+		close(fds[i]);
+	assert_int_equal(t_check_bulk(&s->c, 3 << 20, 2, false, T_PULL, 0, 0), 0);
+}
+
+static void
+test_garbage(void **state)
+{
+	with_threads(body_garbage);
+}
+
+/* Messages that are no packets, over a proper connection. */
+static struct fab_ep *junk_ep;
+static uint32_t junk_done_nr;
+static uint32_t junk_reply_nr;
+
+static void
+junk_recv(void *arg, struct fab_rx *rx, const uint8_t *msg, uint32_t len)
+{
+	junk_reply_nr++;
+}
+
+static void
+junk_ready(void *arg)
+{
+}
+
+static void
+junk_sent(struct fab_tx *tx, int rc)
+{
+	junk_done_nr++;
+	fab_tx_free(junk_ep, tx);
+}
+
+static void
+junk_send(struct fab_peer *peer, const void *bytes, uint32_t len)
+{
+	struct fab_tx *tx = fab_tx_alloc(junk_ep, FAB_MSG_MAX);
+	uint32_t want = junk_done_nr + 1;
+
+	assert_non_null(tx);
+	memcpy(tx->buf, bytes, len);
+	tx->len = len;
+	tx->done = junk_sent;
+	while (fab_send(junk_ep, peer, tx) == -DER_AGAIN)
+		co_sleep_ns(T_MS);
+	while (junk_done_nr != want)
+		co_sleep_ns(T_MS / 10);
+}
+
+static void
+body_malformed(struct side *s)
+{
+	static const struct fab_events events = {.recv = junk_recv, .ready = junk_ready};
+	struct fab_ep_conf conf = {.xs = s->xs, .events = &events};
+	struct wire_frame frame = {
+	    .type = WIRE_REQUEST, .id = 7, .opc_status = T_ECHO, .left_ms = 9};
+	struct rpc_ep_stats before, after;
+	static uint8_t bytes[FAB_MSG_MAX];
+	struct fab_peer *peer;
+	uint32_t i, len, seed = 5;
+
+	rpc_ep_stats(s->srv->ep, &before);
+	assert_int_equal(fab_ep_open(s->net, &conf, &junk_ep), 0);
+	assert_int_equal(fab_peer_open(junk_ep, s->uri, &peer), 0);
+	for (i = 0; i < 200; i++) {
+		len = wire_pkt_encode(bytes, 99, 0, strstr(junk_ep->uri, "://") + 3,
+				      (uint32_t)strlen(strstr(junk_ep->uri, "://") + 3));
+		(void)wire_frame_encode(bytes + len, &frame);
+		len += WIRE_FRAME_HDR;
+		wire_pkt_finish(bytes, 1, len, 0);
+		seed = seed * 1103515245 + 12345;
+		if (i > 0)
+			bytes[(seed >> 8) % len] ^= (uint8_t)(1u << (seed >> 28) % 8);
+		junk_send(peer, bytes, i % 10 == 9 ? len - i / 10 : len);
+	}
+	/* A request whose body is cut off is refused by its number. (A new incarnation: damaged
+	 * packets may have made 99 an old one.) */
+	len = wire_pkt_encode(bytes, 12345, 0, strstr(junk_ep->uri, "://") + 3,
+			      (uint32_t)strlen(strstr(junk_ep->uri, "://") + 3));
+	frame.body_len = 1000;
+	(void)wire_frame_encode(bytes + len, &frame);
+	len += WIRE_FRAME_HDR;
+	wire_pkt_finish(bytes, 1, len, 0);
+	co_sleep_ns(20 * T_MS);
+	i = junk_reply_nr;
+	junk_send(peer, bytes, len);
+	co_sleep_ns(20 * T_MS);
+	assert_int_equal(junk_reply_nr, i + 1);
+	assert_int_equal(t_check_echo(&s->c, 1000, 1), 0);
+	rpc_ep_stats(s->srv->ep, &after);
+	assert_true(after.malformed_nr > before.malformed_nr + 50);
+	fab_peer_close(junk_ep, peer);
+	fab_ep_close(junk_ep);
+}
+
+static void
+test_malformed(void **state)
+{
+	with_threads(body_malformed);
+}
+
+/* --- many endpoints
+ * --------------------------------------------------------------------------------------------- */
+
+enum { CROWD = 20 };
+
+struct crowd {
+	struct side *s;
+	struct t_server srv[CROWD];
+};
+
+static long
+rss_kib(void)
+{
+	long total, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld %ld", &total, &resident), 2);
+	fclose(f);
+	return resident * 4;
+}
+
+/* Each talks to each; what it costs in memory. */
+static void
+body_crowd(struct side *s)
+{
+	static struct crowd cr;
+	struct t_client c = {.xs = s->xs};
+	char uri[CROWD][RPC_URI_MAX];
+	long rss = rss_kib();
+	int i, j;
+
+	for (i = 0; i < CROWD; i++) {
+		assert_int_equal(t_server_open(&cr.srv[i], s->xs, s->net, 0), 0);
+		snprintf(uri[i], sizeof(uri[i]), "%s", rpc_ep_uri(cr.srv[i].ep));
+	}
+	for (i = 0; i < CROWD; i++) {
+		for (j = 0; j < CROWD; j++) {
+			c.ep = cr.srv[i].ep;
+			assert_int_equal(rpc_peer_get(c.ep, uri[j], &c.peer), 0);
+			assert_int_equal(t_check_echo(&c, 500, (uint8_t)(i + j)), 0);
+			rpc_peer_put(c.peer);
+		}
+	}
+	rss = rss_kib() - rss;
+	print_message("%ld KiB for each of %d endpoints with %d peers\n", rss / CROWD, CROWD,
+		      CROWD);
+	assert_true(rss / CROWD < 2048);
+	for (i = 0; i < CROWD; i++)
+		rpc_ep_close(cr.srv[i].ep);
+}
+
+static void
+test_crowd(void **state)
+{
+	with_threads(body_crowd);
 }
 
 int
 main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_calls),   cmocka_unit_test(test_self),
-	    cmocka_unit_test(test_idle),    cmocka_unit_test(test_process),
-	    cmocka_unit_test(test_restart), cmocka_unit_test(test_sigstop),
+	    cmocka_unit_test(test_calls),          cmocka_unit_test(test_self),
+	    cmocka_unit_test(test_idle),           cmocka_unit_test(test_process),
+	    cmocka_unit_test(test_restart),        cmocka_unit_test(test_sigstop),
+	    cmocka_unit_test(test_client_stopped), cmocka_unit_test(test_client_killed),
+	    cmocka_unit_test(test_garbage),        cmocka_unit_test(test_malformed),
+	    cmocka_unit_test(test_crowd),
 	};
 
 	log_set_level(LOG_LVL_CRIT);
 	provider = getenv("TEST_PROVIDER");
+	if (argc == 3)
+		log_set_level(LOG_LVL_ERR);
 	if (argc == 3 && strcmp(argv[1], "server") == 0)
 		return role_server(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "client") == 0)
