@@ -34,8 +34,7 @@ struct fab_ep;
 struct fab_peer; /* the address of a remote endpoint, in the form the implementation wants */
 struct fab_rx;   /* a receive buffer */
 
-/* --- messages -----------------------------------------------------------------------------------
- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 /* A message to send. Owned by the caller until fab_send() returned 0, then by the fabric until
  * done() is called. */
@@ -59,8 +58,7 @@ struct fab_events {
 	void (*ready)(void *arg);
 };
 
-/* --- remote memory ------------------------------------------------------------------------------
- */
+/* --- remote memory ---------------------------------------------------------------------------- */
 
 enum fab_access {
 	FAB_REMOTE_READ = 1,
@@ -88,8 +86,7 @@ struct fab_rma {
 	uint64_t priv[FAB_PRIV_WORDS];
 };
 
-/* --- implementations ----------------------------------------------------------------------------
- */
+/* --- implementations -------------------------------------------------------------------------- */
 
 struct fab_ep_conf {
 	struct xs *xs;
@@ -132,8 +129,7 @@ struct fab_ep {
 	char uri[FAB_URI_MAX];
 };
 
-/* --- calls --------------------------------------------------------------------------------------
- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 static inline int
 fab_ep_open(struct net *net, const struct fab_ep_conf *conf, struct fab_ep **ret_ep)

@@ -139,8 +139,7 @@ struct op_end {
 };
 static_assert(sizeof(struct op_end) <= FAB_PRIV_WORDS * sizeof(uint64_t), "op_end fits");
 
-/* --- nodes and links
- * ------------------------------------------------------------------------------- */
+/* --- nodes and links -------------------------------------------------------------------------- */
 
 static uint64_t
 link_hash(uint32_t from, uint32_t to)
@@ -265,8 +264,7 @@ ep_by_addr(const struct sim_net *sn, uint32_t node, uint32_t port)
 	return NULL;
 }
 
-/* --- flights
- * ------------------------------------------------------------------------------------------ */
+/* --- flights ---------------------------------------------------------------------------------- */
 
 static void
 op_end(struct sim_ep *ep, struct fab_tx *tx, struct fab_rma *rma, int rc)
@@ -409,8 +407,7 @@ flight_start(struct fab_peer *peer, uint32_t len, struct fab_rx *rx, struct fab_
 	return f;
 }
 
-/* --- connections
- * --------------------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static bool
 path_open(const struct fab_peer *peer)
@@ -538,8 +535,7 @@ sim_peer_reset(struct fab_ep *fep, struct fab_peer *peer)
 	return 0;
 }
 
-/* --- messages
- * -------------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 static struct fab_tx *
 sim_tx_alloc(struct fab_ep *fep, uint32_t cap)
@@ -620,9 +616,7 @@ sim_rx_put(struct fab_ep *fep, struct fab_rx *rx)
 	free(rx);
 }
 
-/* --- memory
- * ------------------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static int
 sim_mr_open(struct fab_ep *fep, void *buf, size_t len, uint32_t access, struct fab_mr **ret_mr)
@@ -666,8 +660,7 @@ sim_rma(struct fab_ep *fep, struct fab_peer *peer, struct fab_rma *op)
 	return 0;
 }
 
-/* --- the loop's side
- * ------------------------------------------------------------------------------------- */
+/* --- the loop's side -------------------------------------------------------------------------- */
 
 static uint32_t
 sim_poll(struct xs_source *src)
@@ -846,8 +839,7 @@ sim_ep_open(struct net *net, const struct fab_ep_conf *conf, struct fab_ep **ret
 	return 0;
 }
 
-/* --- the network
- * ------------------------------------------------------------------------------------------- */
+/* --- the network ------------------------------------------------------------------------------ */
 
 void
 sim_net_node_down(struct sim_net *sn, uint32_t node, bool silent)

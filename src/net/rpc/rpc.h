@@ -54,9 +54,7 @@ int sim_net_create(struct sim *sim, struct sim_net **ret_net);
 void sim_net_destroy(struct sim_net *sn);
 int net_open_sim(struct sim_net *sn, uint32_t node, struct net **ret_net);
 
-/* --- endpoint
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- endpoint --------------------------------------------------------------------------------- */
 struct rpc_ep;
 struct rpc_ep_conf {
 	struct xs *xs;
@@ -92,9 +90,7 @@ struct rpc_peer;
 int rpc_peer_get(struct rpc_ep *ep, const char *uri, struct rpc_peer **ret_peer);
 void rpc_peer_put(struct rpc_peer *peer);
 
-/* --- bulk
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- bulk ------------------------------------------------------------------------------------- */
 enum rpc_bulk_access {
 	RPC_BULK_READ = 1,  /* the peer may read it (writes by the application) */
 	RPC_BULK_WRITE = 2, /* the peer may write it */
@@ -112,9 +108,7 @@ void rpc_bulk_destroy(struct rpc_bulk *bulk);
 struct rpc_bulk_desc rpc_bulk_describe(const struct rpc_bulk *bulk);
 uint64_t rpc_bulk_desc_size(const struct rpc_bulk_desc *desc); /* total bytes, 0 if malformed */
 
-/* --- calling
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- calling ---------------------------------------------------------------------------------- */
 /* Zero what is not set. May be sent again, with or without rpc_call_fini() between. */
 struct rpc_call {
 	/* in */
@@ -139,9 +133,7 @@ int co_fn rpc_call_send(struct rpc_ep *ep, struct rpc_peer *peer, struct rpc_cal
 void rpc_call_cancel(struct rpc_call *call);
 void rpc_call_fini(struct rpc_call *call);
 
-/* --- serving
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- serving ---------------------------------------------------------------------------------- */
 struct rpc_in { /* a request being handled */
 	struct rpc_ep *ep;
 	uint32_t opc;

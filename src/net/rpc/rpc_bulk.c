@@ -42,8 +42,7 @@ struct rpc_bulk {
 	struct fab_mr *mr[];
 };
 
-/* --- registration
- * ---------------------------------------------------------------------------------- */
+/* --- registration ----------------------------------------------------------------------------- */
 
 static int
 bulk_encode(struct rpc_bulk *bulk, const struct iovec *segs, uint32_t access, uint64_t total)
@@ -188,8 +187,7 @@ rpc_bulks_fini(struct rpc_ep *ep)
 	}
 }
 
-/* --- a peer's description
- * ---------------------------------------------------------------------------- */
+/* --- a peer's description --------------------------------------------------------------------- */
 
 struct remote_seg {
 	uint64_t key;
@@ -275,8 +273,7 @@ rpc_bulk_desc_size(const struct rpc_bulk_desc *desc)
 	return remote_init(&r, desc) == 0 ? r.total : 0;
 }
 
-/* --- moving
- * ------------------------------------------------------------------------------------------ */
+/* --- moving ----------------------------------------------------------------------------------- */
 
 struct xfer {
 	struct rpc_in_state *is;

@@ -155,8 +155,7 @@ rpc_call_fini(struct rpc_call *call)
 	call->reply_len = 0;
 }
 
-/* --- ending --------------------------------------------------------------------------------------
- */
+/* --- ending ----------------------------------------------------------------------------------- */
 
 void
 rpc_call_end(struct rpc_call_state *st, int rc)
@@ -216,8 +215,7 @@ rpc_call_cancel(struct rpc_call *call)
 		rpc_call_end(st, -DER_CANCELED);
 }
 
-/* --- unsettled calls
- * ------------------------------------------------------------------------------ */
+/* --- unsettled calls -------------------------------------------------------------------------- */
 
 static void
 unsettled_drop(struct rpc_unsettled *u)
@@ -289,8 +287,7 @@ call_settle(struct rpc_ep *ep, struct rpc_peer *peer, uint64_t id, uint64_t seq)
 		u->settled = NULL;
 }
 
-/* --- sending
- * ---------------------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 /* Queue the request, waiting for room while the peer is slow. */
 static int co_fn
@@ -392,8 +389,7 @@ rpc_call_send(struct rpc_ep *ep, struct rpc_peer *peer, struct rpc_call *call)
 	return rc;
 }
 
-/* --- closing
- * ------------------------------------------------------------------------------------------ */
+/* --- closing ---------------------------------------------------------------------------------- */
 
 static int
 peer_calls_end(struct hnode *n, void *arg)

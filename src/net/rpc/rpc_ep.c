@@ -20,8 +20,7 @@
 #include "base/mem.h"
 #include "net/rpc/rpc_internal.h"
 
-/* --- bodies --------------------------------------------------------------------------------------
- */
+/* --- bodies ----------------------------------------------------------------------------------- */
 
 const uint8_t *
 rpc_body_keep(struct rpc_ep *ep, struct fab_rx *rx, const uint8_t *body, uint32_t len,
@@ -54,8 +53,7 @@ rpc_body_drop(struct rpc_ep *ep, struct fab_rx **rx, uint8_t **heap)
 	*heap = NULL;
 }
 
-/* --- the tick
- * -------------------------------------------------------------------------------------- */
+/* --- the tick --------------------------------------------------------------------------------- */
 
 void
 rpc_ep_tick_by(struct rpc_ep *ep, uint64_t t)
@@ -83,8 +81,7 @@ ep_tick(struct xs_timer *t)
 		rpc_ep_tick_by(ep, next);
 }
 
-/* --- receiving
- * ------------------------------------------------------------------------------------- */
+/* --- receiving -------------------------------------------------------------------------------- */
 
 /* Who sent this packet; NULL when it is to be dropped. The result is referenced. */
 static struct rpc_peer *
@@ -217,8 +214,7 @@ ep_flush(struct xs_hook *hook)
 	rpc_peers_flush(hook->arg);
 }
 
-/* --- opening and closing
- * ----------------------------------------------------------------------------- */
+/* --- opening and closing ---------------------------------------------------------------------- */
 
 static const struct fab_events ep_events = {
     .recv = ep_recv,

@@ -191,7 +191,7 @@ struct rpc_unsettled {
 	struct co_future *settled; /* of the coroutine still inside rpc_call_send(), NULL = left */
 };
 
-/* --- rpc_ep.c --- */
+/* --- rpc_ep.c --------------------------------------------------------------------------------- */
 /* Have the tick run at t or earlier. */
 void rpc_ep_tick_by(struct rpc_ep *ep, uint64_t t);
 void rpc_ep_idle_check(struct rpc_ep *ep);
@@ -201,7 +201,7 @@ const uint8_t *rpc_body_keep(struct rpc_ep *ep, struct fab_rx *rx, const uint8_t
 			     uint8_t **ret_heap);
 void rpc_body_drop(struct rpc_ep *ep, struct fab_rx **rx, uint8_t **heap);
 
-/* --- rpc_peer.c --- */
+/* --- rpc_peer.c ------------------------------------------------------------------------------- */
 struct rpc_peer *rpc_peer_by_inc(struct rpc_ep *ep, uint64_t inc);
 void rpc_peer_set_inc(struct rpc_peer *peer, uint64_t inc);
 void rpc_peer_hold(struct rpc_peer *peer);
@@ -222,7 +222,7 @@ void rpc_peers_retry(struct rpc_ep *ep);
 void rpc_peer_pong(struct rpc_peer *peer, const struct wire_frame *frame);
 void rpc_peers_close(struct rpc_ep *ep);
 
-/* --- rpc_call.c --- */
+/* --- rpc_call.c ------------------------------------------------------------------------------- */
 void rpc_call_reply(struct rpc_peer *peer, const struct wire_frame *frame, struct fab_rx *rx);
 void rpc_call_end(struct rpc_call_state *st, int rc);
 void rpc_call_unknown(struct rpc_peer *peer, uint64_t id);
@@ -232,7 +232,7 @@ void rpc_unsettled_clear(struct rpc_peer *peer);
 void rpc_calls_close(struct rpc_ep *ep);
 void rpc_calls_fini(struct rpc_ep *ep);
 
-/* --- rpc_serve.c --- */
+/* --- rpc_serve.c ------------------------------------------------------------------------------ */
 void rpc_serve_request(struct rpc_peer *peer, const struct wire_frame *frame, struct fab_rx *rx);
 void rpc_serve_refuse(struct rpc_peer *peer, uint64_t id, int status);
 void rpc_serve_cancel(struct rpc_peer *peer, uint64_t id);
@@ -242,7 +242,7 @@ void rpc_serve_settle(struct rpc_in_state *is);
 void rpc_serve_break(struct rpc_ep *ep);
 void rpc_serve_fini(struct rpc_ep *ep);
 
-/* --- rpc_bulk.c --- */
+/* --- rpc_bulk.c ------------------------------------------------------------------------------- */
 void rpc_bulks_fini(struct rpc_ep *ep);
 
 #endif

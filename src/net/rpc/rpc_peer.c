@@ -216,8 +216,7 @@ rpc_peer_set_inc(struct rpc_peer *peer, uint64_t inc)
 	htable_insert(&peer->ep->by_inc, &peer->inc_node, hash_u64(inc));
 }
 
-/* --- sending ------------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 void
 rpc_peer_activate(struct rpc_peer *peer)
@@ -417,8 +416,7 @@ rpc_peers_retry(struct rpc_ep *ep)
 	}
 }
 
-/* --- liveness -----------------------------------------------------------------------------------
- */
+/* --- liveness --------------------------------------------------------------------------------- */
 
 void
 rpc_peer_heard(struct rpc_peer *peer)

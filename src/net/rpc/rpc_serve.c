@@ -48,8 +48,7 @@ op_find(const struct rpc_ep *ep, uint32_t opc)
 	return &page[opc % RPC_OPC_PAGE];
 }
 
-/* --- replying
- * ------------------------------------------------------------------------------------- */
+/* --- replying --------------------------------------------------------------------------------- */
 
 static void
 reply_send(struct rpc_peer *peer, const struct wire_frame *frame, const struct iovec *body,
@@ -112,8 +111,7 @@ rpc_reply(struct rpc_in *in, int status, const struct iovec *body, uint32_t body
 	in->body_len = 0;
 }
 
-/* --- handling
- * -------------------------------------------------------------------------------------- */
+/* --- handling --------------------------------------------------------------------------------- */
 
 static struct rpc_in_state *
 in_get(struct rpc_ep *ep)
@@ -220,8 +218,7 @@ rpc_serve_request(struct rpc_peer *peer, const struct wire_frame *frame, struct 
 		rpc_serve_refuse(peer, frame->id, rc);
 }
 
-/* --- cancellation and pings
- * -------------------------------------------------------------------------- */
+/* --- cancellation and pings ------------------------------------------------------------------- */
 
 static struct rpc_in_state *
 in_find(const struct rpc_peer *peer, uint64_t id)

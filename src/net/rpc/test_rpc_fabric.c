@@ -43,8 +43,7 @@ open_xs(struct env *env, const char *name)
 	return xs;
 }
 
-/* --- processes
- * -------------------------------------------------------------------------------------- */
+/* --- processes -------------------------------------------------------------------------------- */
 
 struct proc {
 	pid_t pid;
@@ -123,8 +122,7 @@ uri_port(const char *uri)
 	return atoi(strrchr(uri, ':') + 1);
 }
 
-/* --- a client in this process
- * ------------------------------------------------------------------------- */
+/* --- a client in this process ----------------------------------------------------------------- */
 
 struct side {
 	struct env env;
@@ -164,8 +162,7 @@ side_run(struct side *s, const char *uri, void (*body)(struct side *s))
 	xs_destroy(s->xs);
 }
 
-/* --- between threads
- * ------------------------------------------------------------------------------------ */
+/* --- between threads -------------------------------------------------------------------------- */
 
 struct threads {
 	struct env env;
@@ -289,8 +286,7 @@ test_idle(void **state)
 	with_threads(body_idle);
 }
 
-/* --- between processes
- * ------------------------------------------------------------------------------------ */
+/* --- between processes ------------------------------------------------------------------------ */
 
 static void
 with_process(void (*body)(struct side *s))
@@ -564,9 +560,7 @@ test_client_killed(void **state)
 	with_threads(body_client_killed);
 }
 
-/* --- nonsense
- * ------------------------------------------------------------------------------------------------
- */
+/* --- nonsense --------------------------------------------------------------------------------- */
 
 static int
 raw_connect(const char *uri)
@@ -717,8 +711,7 @@ test_malformed(void **state)
 	with_threads(body_malformed);
 }
 
-/* --- many endpoints
- * --------------------------------------------------------------------------------------------- */
+/* --- many endpoints --------------------------------------------------------------------------- */
 
 enum { CROWD = 20 };
 

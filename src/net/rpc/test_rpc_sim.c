@@ -131,8 +131,7 @@ run(uint64_t seed, void (*body)(struct world *w))
 	return world_close(&w);
 }
 
-/* --- what must work ------------------------------------------------------------------------------
- */
+/* --- what must work --------------------------------------------------------------------------- */
 
 static void
 body_calls(struct world *w)
@@ -220,8 +219,7 @@ test_coalesce(void **state)
 	(void)run(4, body_coalesce);
 }
 
-/* --- what may go wrong
- * ------------------------------------------------------------------------------ */
+/* --- what may go wrong ------------------------------------------------------------------------ */
 
 static void
 body_faults(struct world *w)
