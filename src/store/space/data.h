@@ -1,9 +1,9 @@
 /*
  * Data path of the NVMe tier: a block cache and a merging writer in front of one device.
  *
- * Everything is by blocks of SPACE_BLOCK bytes. A data_view is a run of consecutive blocks in cache
- *memory, pinned while the view lives, so that the network can send from and receive into it without
- *a copy:
+ * Everything is by blocks of SPACE_BLOCK bytes. A data_view is a run of consecutive blocks in
+ * cache memory, pinned while the view lives, so that the network can send from and receive into it
+ * without a copy:
  *
  *	write:	data_view_alloc(d, blk, blk_nr, &v)	// fresh memory for reserved blocks
  *		... receive into v.iov ...
@@ -14,9 +14,9 @@
  *		data_view_put(&v)
  *
  * Writes of one loop turn to adjacent blocks become one device write, issued at the end of the
- *turn. They are durable when the call returns. The cache is bounded (CLOCK) and gives its memory
- *back when unused for a while. Blocks are not protected against concurrent writes to the same
- *block: space.h never hands one out twice while it is in use.
+ * turn. They are durable when the call returns. The cache is bounded (CLOCK) and gives its memory
+ * back when unused for a while. Blocks are not protected against concurrent writes to the same
+ * block: space.h never hands one out twice while it is in use.
  */
 #ifndef STORE_DATA_H
 #define STORE_DATA_H
@@ -56,8 +56,8 @@ struct data_view {
 	uint32_t frame_inl[4];
 };
 
-/* Waits while all of the cache is pinned (bounded by those who pin; FIFO). -DER_NOMEM, -DER_INVAL.
- */
+/* Wait while all of the cache is pinned (FIFO, about 100 ms at most; then they overdraw it, and
+ * -DER_NOMEM only when that is used up too). -DER_INVAL, -DER_IO. */
 int co_fn data_view_alloc(struct data *d, uint64_t blk, uint32_t blk_nr,
 			  struct data_view *ret_view);
 int co_fn data_view_read(struct data *d, uint64_t blk, uint32_t blk_nr, struct data_view *ret_view);

@@ -7,7 +7,7 @@
  *   reserve   volatile; nobody else gets these blocks; data may be written there
  *   publish   in a transaction: allocated for good          (or cancel: given back)
  *   free      in a transaction: blocks may be used again only when that transaction is durable and
- * every read that began before (space_hold) has ended
+ *             every read that began before (space_hold) has ended
  *
  * Unit is the block of SPACE_BLOCK bytes; an extent is {first block, number of blocks}.
  * Reservations go upward from a cursor (next fit), so what is written in one loop turn is adjacent
@@ -26,8 +26,10 @@ enum {
 	SPACE_BLOCK = 4096,
 	SPACE_ROOT_BYTES = 64,
 	SPACE_EXT_BLOCKS_MAX = 1 << 15, /* largest extent: 128 MiB */
-	SPACE_OP_LOG_BYTES =
-	    160, /* of one publish or free per 32 MiB of extent, for heap_reserve() */
+	/* Log bytes of one publish or free, beside one for every 8 blocks of the extent; a first
+	 * publish in a stretch of 128 MiB needs SPACE_GROUP_LOG_BYTES once. For heap_reserve(). */
+	SPACE_OP_LOG_BYTES = 160,
+	SPACE_GROUP_LOG_BYTES = 4400,
 };
 
 struct space;
@@ -47,16 +49,16 @@ struct space_root_df {
  * a multiple of SPACE_BLOCK, the end is rounded down. Allocates the block map in the heap in
  * several transactions, the last one of which fills the root. */
 int co_fn space_create(struct heap *heap, uint64_t root_off, uint64_t first_byte, uint64_t bytes);
-/* dev may be NULL (no discard). */
+/* dev: where freed blocks are to be discarded, or NULL. Not used yet: files keep what they
+ * reserved. */
 int co_fn space_open(struct heap *heap, uint64_t root_off, struct dev *dev,
 		     struct space **ret_space);
-/* Waits for discards under way. Reservations left are forgotten. NULL is fine. */
+/* Reservations left are forgotten. Before heap_close(). NULL is fine. */
 void co_fn space_close(struct space *space);
 
 enum space_flags {
 	SPACE_CONTIG =
-	    1
-	    << 0, /* all or nothing in one extent; otherwise the result may be shorter than asked */
+	    1 << 0, /* all in one extent; otherwise the result may be shorter than asked */
 	SPACE_RECLAIM = 1 << 1, /* may draw on the reserve kept for aggregation and folding */
 };
 /*
@@ -87,7 +89,6 @@ struct space_stats {
 	uint64_t reserved_blk; /* not yet published */
 	uint64_t freeing_blk;  /* freed, not yet reusable */
 	uint64_t free_blk;     /* what space_reserve can get now, without the reserve */
-	uint64_t discard_blk;  /* given back to the device so far */
 	uint32_t group_nr;
 	uint32_t group_full_nr;
 };

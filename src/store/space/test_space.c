@@ -1,0 +1,284 @@
+/* Space allocator against a table of who owns each block: random reserve, publish, cancel, free,
+ * aborts, restarts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "store/heap/heap_fixture.h"
+#include "store/space/space.h"
+
+enum { FIRST = 7, BLKS = 100000, EXTS = 300 };
+
+struct model {
+	struct fixture *f;
+	struct space *space;
+	uint8_t *own; /* per block: 0 free, 1 reserved, 2 published */
+	struct space_ext ext[EXTS];
+	uint8_t state[EXTS]; /* the same */
+};
+
+static int
+format(struct model *m)
+{
+	return space_create(m->f->heap, heap_root(m->f->heap), FIRST * SPACE_BLOCK,
+			    (uint64_t)BLKS * SPACE_BLOCK + 123);
+}
+
+static void
+set_own(struct model *m, const struct space_ext *ext, uint8_t from, uint8_t to)
+{
+	uint32_t i;
+
+	assert_true(ext->blk >= FIRST && ext->blk + ext->blk_nr <= FIRST + BLKS);
+	for (i = 0; i < ext->blk_nr; i++) {
+		assert_int_equal(m->own[ext->blk - FIRST + i], from);
+		m->own[ext->blk - FIRST + i] = to;
+	}
+}
+
+static bool
+known(void *arg, uint64_t blk, uint32_t blk_nr)
+{
+	const struct model *m = arg;
+	uint32_t i;
+
+	for (i = 0; i < blk_nr; i++) {
+		if (m->own[blk - FIRST + i] != 2)
+			return false;
+	}
+	return true;
+}
+
+static void
+check(struct model *m)
+{
+	struct space_stats st;
+	uint64_t used = 0, reserved = 0, i;
+
+	assert_int_equal(space_verify(m->space, known, m), 0);
+	space_stats(m->space, &st);
+	for (i = 0; i < BLKS; i++) {
+		used += m->own[i] == 2;
+		reserved += m->own[i] == 1;
+	}
+	assert_int_equal(st.used_blk, used);
+	assert_int_equal(st.reserved_blk, reserved);
+	assert_int_equal(st.total_blk, BLKS);
+}
+
+static int
+reserve(struct model *m, uint32_t nr, uint64_t hint, uint32_t flags, struct space_ext *ext)
+{
+	int rc;
+
+	do
+		rc = space_reserve(m->space, nr, hint, flags, ext);
+	while (heap_retry(m->f->heap, &rc));
+	return rc;
+}
+
+struct change {
+	struct model *m;
+	uint32_t at[6];
+	int nr;
+	bool fail;
+};
+
+static int
+change_tx(struct heap_tx *tx, void *arg)
+{
+	struct change *c = arg;
+	int i, rc = 0;
+
+	for (i = 0; rc == 0 && i < c->nr; i++) {
+		const struct space_ext *ext = &c->m->ext[c->at[i]];
+
+		if (c->m->state[c->at[i]] == 1)
+			rc = space_publish(tx, c->m->space, ext);
+		else if (c->m->state[c->at[i]] == 2)
+			rc = space_free(tx, c->m->space, ext);
+	}
+	return rc == 0 && c->fail ? -DER_CANCELED : rc;
+}
+
+static void
+random_step(struct model *m)
+{
+	struct change c = {.m = m};
+	uint32_t first = next_rnd(&m->f->rnd) % (EXTS - 6);
+	uint64_t lsn;
+	int i, rc;
+
+	for (i = 0; i < 6; i++) {
+		uint32_t at = first + i, nr = 1 + next_rnd(&m->f->rnd) % 8;
+
+		if (m->state[at] == 0) {
+			if (next_rnd(&m->f->rnd) % 8 == 0)
+				nr = 1 + next_rnd(&m->f->rnd) % 3000;
+			rc = reserve(m, nr, 0, 0, &m->ext[at]);
+			if (rc == -DER_NOSPACE)
+				continue;
+			assert_int_equal(rc, 0);
+			assert_true(m->ext[at].blk_nr <= nr);
+			set_own(m, &m->ext[at], 0, 1);
+			m->state[at] = 1;
+		} else if (m->state[at] == 1 && next_rnd(&m->f->rnd) % 4 == 0) {
+			space_cancel(m->space, &m->ext[at]);
+			set_own(m, &m->ext[at], 1, 0);
+			m->state[at] = 0;
+		} else {
+			c.at[c.nr++] = at;
+		}
+	}
+	c.fail = next_rnd(&m->f->rnd) % 5 == 0;
+	rc = heap_tx_run(m->f->heap, 64 << 10, 0, 0, change_tx, &c, &lsn);
+	assert_int_equal(rc, c.fail ? -DER_CANCELED : 0);
+	if (rc != 0)
+		return;
+	for (i = 0; i < c.nr; i++) {
+		set_own(m, &m->ext[c.at[i]], m->state[c.at[i]], m->state[c.at[i]] == 1 ? 2 : 0);
+		m->state[c.at[i]] = m->state[c.at[i]] == 1 ? 2 : 0;
+	}
+	/* What was freed must not come back before it is durable; the model would see it twice. */
+	if (next_rnd(&m->f->rnd) % 3 == 0)
+		assert_int_equal(heap_wait_durable(m->f->heap, lsn), 0);
+}
+
+static void
+forget_reserved(struct model *m)
+{
+	int i;
+
+	for (i = 0; i < EXTS; i++) {
+		if (m->state[i] == 1) {
+			set_own(m, &m->ext[i], 1, 0);
+			m->state[i] = 0;
+		}
+	}
+}
+
+static int
+do_model(void *arg)
+{
+	struct model m = {.f = arg};
+	int i;
+
+	m.own = calloc(1, BLKS);
+	assert_int_equal(format(&m), 0);
+	for (i = 0; i < 4000; i++) {
+		if (i % 500 == 0) {
+			if (m.space != NULL) {
+				check(&m);
+				space_close(m.space);
+				forget_reserved(&m);
+			}
+			reopen(m.f, i % 1000 == 0);
+			assert_int_equal(
+			    space_open(m.f->heap, heap_root(m.f->heap), NULL, &m.space), 0);
+			check(&m);
+		}
+		random_step(&m);
+	}
+	check(&m);
+	space_close(m.space);
+	free(m.own);
+	return 0;
+}
+
+static int
+free_one(struct heap_tx *tx, void *arg)
+{
+	struct change *c = arg;
+
+	return space_free(tx, c->m->space, &c->m->ext[0]);
+}
+
+static int
+publish_one(struct heap_tx *tx, void *arg)
+{
+	struct change *c = arg;
+
+	return space_publish(tx, c->m->space, &c->m->ext[0]);
+}
+
+/* Full, adjacent, held, damaged. */
+static int
+do_rules(void *arg)
+{
+	struct model m = {.f = arg};
+	struct change c = {.m = &m};
+	struct space_hold hold;
+	struct space_stats st;
+	struct space_ext a, b;
+	uint64_t lsn;
+	int rc;
+
+	assert_int_equal(format(&m), 0);
+	assert_int_equal(space_open(m.f->heap, heap_root(m.f->heap), NULL, &m.space), 0);
+	assert_int_equal(reserve(&m, 3, 0, 0, &a), 0);
+	assert_int_equal(reserve(&m, 5, 0, 0, &b), 0);
+	assert_int_equal(b.blk, a.blk + 3);
+	assert_int_equal(a.blk, FIRST);
+	space_cancel(m.space, &a);
+	space_cancel(m.space, &b);
+
+	/* A freed extent stays away while somebody reads. */
+	assert_int_equal(reserve(&m, 1000, 0, SPACE_CONTIG, &m.ext[0]), 0);
+	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, publish_one, &c, NULL), 0);
+	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, publish_one, &c, NULL), -DER_CSUM);
+	space_hold(m.space, &hold);
+	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, free_one, &c, &lsn), 0);
+	assert_int_equal(heap_wait_durable(m.f->heap, lsn), 0);
+	space_stats(m.space, &st);
+	assert_int_equal(st.freeing_blk, 1000);
+	space_release(m.space, &hold);
+	space_stats(m.space, &st);
+	assert_int_equal(st.freeing_blk, 0);
+	assert_int_equal(st.used_blk, 0);
+	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, free_one, &c, NULL), -DER_CSUM);
+	m.ext[0].blk = FIRST + BLKS - 1;
+	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, free_one, &c, NULL), -DER_CSUM);
+
+	/* Everything can be reserved but the part kept back; that only with SPACE_RECLAIM. */
+	while ((rc = reserve(&m, 32768, 0, 0, &a)) == 0)
+		continue;
+	assert_int_equal(rc, -DER_NOSPACE);
+	space_stats(m.space, &st);
+	assert_int_equal(st.free_blk, 0);
+	assert_int_equal(st.reserved_blk, BLKS - BLKS / 50);
+	while ((rc = reserve(&m, 32768, 0, SPACE_RECLAIM, &a)) == 0)
+		continue;
+	assert_int_equal(rc, -DER_NOSPACE);
+	space_stats(m.space, &st);
+	assert_int_equal(st.reserved_blk, BLKS);
+	space_close(m.space);
+	return 0;
+}
+
+static void
+test_model(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(xs_call(f->xs, do_model, f), 0);
+}
+
+static void
+test_rules(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(xs_call(f->xs, do_rules, f), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_model, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
