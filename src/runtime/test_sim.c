@@ -21,6 +21,7 @@ struct node {
 	struct env *env;
 	struct xs *xs;
 	uint64_t sum;
+	struct co_mutex mutex;
 };
 struct cluster {
 	struct sim *sim;
@@ -47,6 +48,7 @@ cluster_open(struct cluster *c, uint64_t seed)
 		conf.env = n->env;
 		assert_int_equal(xs_create(&conf, &n->xs), 0);
 		assert_int_equal(xs_thread_start(n->xs), 0);
+		co_mutex_init(&n->mutex);
 	}
 }
 
@@ -81,7 +83,9 @@ add_remote(void *arg)
 			n = &c->nodes[i];
 	}
 	assert_non_null(n);
+	co_mutex_lock(&n->mutex);
 	n->sum += w->id;
+	co_mutex_unlock(&n->mutex);
 	c->trace = c->trace * 31 + w->id + (uint64_t)(n - c->nodes) * 7;
 	return 0;
 }
@@ -134,21 +138,37 @@ run_once(uint64_t seed, uint64_t *ret_hash, uint64_t *ret_trace)
 	cluster_close(&c);
 }
 
+/* Take a few blocks of every size and a larger one, so that what comes next lies elsewhere. */
+enum { SHIFT_NR = 8 * 64 + 1 };
+
+static void
+shift_heap(void *blocks[SHIFT_NR], size_t pages)
+{
+	int i;
+
+	for (i = 0; i < SHIFT_NR - 1; i++)
+		blocks[i] = malloc((size_t)(i / 8 + 1) * 16);
+	blocks[i] = malloc(pages * 4096);
+}
+
 static void
 test_determinism(void **state)
 {
+	static void *blocks[SHIFT_NR];
+	int i;
 	uint64_t first_hash = 0;
 	uint64_t first_trace = 0;
 	uint64_t seed;
 
 	for (seed = 1; seed <= 20; seed++) {
-		void *shift = malloc((size_t)seed * 1000); /* other addresses in each run */
 		uint64_t hash[2];
 		uint64_t trace[2];
 
 		run_once(seed, &hash[0], &trace[0]);
-		free(shift);
+		shift_heap(blocks, seed);
 		run_once(seed, &hash[1], &trace[1]);
+		for (i = 0; i < SHIFT_NR; i++)
+			free(blocks[i]);
 		assert_true(hash[0] == hash[1]);
 		assert_true(trace[0] == trace[1]);
 		if (seed == 1) {

@@ -53,6 +53,7 @@ basic(void *arg)
 
 	memset(a, 0xa1, sizeof(a));
 	memset(b, 0xb2, sizeof(b));
+	assert_int_equal(ftruncate(f->fd, 0), 0);
 	assert_int_equal(uring_fallocate(xs, f->fd, 0, 0, 16 * BLOCK), 0);
 	assert_int_equal(fstat(f->fd, &st), 0);
 	assert_int_equal(st.st_size, 16 * BLOCK);
@@ -114,11 +115,11 @@ block_round_trip(void *arg)
 	return memcmp(back, out.iov_base, BLOCK) == 0 ? 0 : -DER_CSUM;
 }
 
-/* More at once than the submission ring holds. */
+/* More at once than the submission and completion rings hold. */
 static int
 many(void *arg)
 {
-	enum { NR = 700 };
+	enum { NR = 2500 };
 	struct file *f = arg;
 	struct block_job *jobs = calloc(NR, sizeof(*jobs));
 	struct co_group g;
@@ -216,6 +217,34 @@ test_sleeps_meanwhile(void **state)
 	test_xs_close(&t);
 }
 
+/* The same on a thread of its own, where the ring is set up differently. */
+static void
+test_thread(void **state)
+{
+	struct test_xs t;
+	struct slow s;
+	struct file f;
+	double cpu;
+
+	test_xs_open(&t);
+	file_open(&f);
+	assert_int_equal(xs_thread_start(t.xs), 0);
+	assert_int_equal(xs_call(t.xs, basic, &f), 0);
+	assert_int_equal(xs_call(t.xs, many, &f), 0);
+	assert_int_equal(pipe(s.fds), 0);
+	cpu = cpu_seconds();
+	assert_int_equal(xs_call(t.xs, slow_both, &s), 3);
+	assert_true(cpu_seconds() - cpu < 0.05);
+	close(s.fds[0]);
+	close(s.fds[1]);
+	xs_stop(t.xs);
+	xs_thread_join(t.xs);
+	/* afterwards this thread may drive the loop */
+	assert_int_equal(xs_call(t.xs, basic, &f), 0);
+	file_close(&f);
+	test_xs_close(&t);
+}
+
 /* A child may destroy its copy; the parent's ring goes on working. */
 static void
 test_fork(void **state)
@@ -251,6 +280,7 @@ main(void)
 	    cmocka_unit_test(test_basic),
 	    cmocka_unit_test(test_many),
 	    cmocka_unit_test(test_sleeps_meanwhile),
+	    cmocka_unit_test(test_thread),
 	    cmocka_unit_test(test_fork),
 	};
 	struct test_xs t;

@@ -515,6 +515,37 @@ test_idle(void **state)
 		test_xs_close(&t[i]);
 }
 
+/* --- spinning is for those whom it serves -------------------------------------------------------
+ */
+
+static void
+ignore_msg(struct xs_msg *msg)
+{
+}
+
+static void
+test_spin_credit(void **state)
+{
+	struct xs_msg msgs[8];
+	struct test_xs t;
+	int i;
+
+	test_xs_open(&t);
+	assert_int_equal(t.xs->spin_credit, XS_SPIN_CREDIT);
+	assert_int_equal(xs_thread_start(t.xs), 0);
+	for (i = 0; i < 8; i++) {
+		usleep(3000);
+		msgs[i].fn = ignore_msg;
+		xs_post(t.xs, &msgs[i]);
+	}
+	usleep(3000);
+	xs_stop(t.xs);
+	xs_thread_join(t.xs);
+	/* rare messages: it has learnt to sleep at once */
+	assert_int_equal(t.xs->spin_credit, 0);
+	test_xs_close(&t);
+}
+
 /* --- one loop, driven by one thread after another
  * ---------------------------------------------------------- */
 
@@ -653,17 +684,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_timer_order),
-	    cmocka_unit_test(test_timer_rearm),
-	    cmocka_unit_test(test_source),
-	    cmocka_unit_test(test_source_del_in_poll),
-	    cmocka_unit_test(test_mail_stress),
-	    cmocka_unit_test(test_call_remote),
-	    cmocka_unit_test(test_stop),
-	    cmocka_unit_test(test_idle),
-	    cmocka_unit_test(test_threads_take_turns),
-	    cmocka_unit_test(test_fork),
-	    cmocka_unit_test(test_env),
+	    cmocka_unit_test(test_timer_order), cmocka_unit_test(test_timer_rearm),
+	    cmocka_unit_test(test_source),      cmocka_unit_test(test_source_del_in_poll),
+	    cmocka_unit_test(test_mail_stress), cmocka_unit_test(test_call_remote),
+	    cmocka_unit_test(test_stop),        cmocka_unit_test(test_idle),
+	    cmocka_unit_test(test_spin_credit), cmocka_unit_test(test_threads_take_turns),
+	    cmocka_unit_test(test_fork),        cmocka_unit_test(test_env),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -226,9 +226,11 @@ xs_kick(struct xs *xs)
 {
 	uint64_t one = 1;
 
+	MODEL_POINT();
 	/* fails only when 2^64-2 kicks were never seen: then one is pending anyway */
 	if (write(xs->event_fd, &one, sizeof(one)) < 0)
 		assert(errno == EAGAIN);
+	MODEL_POINT();
 	atomic_fetch_add_explicit(&xs->kicks_done, 1, memory_order_release);
 }
 
@@ -241,9 +243,11 @@ xs_post(struct xs *to, struct xs_msg *msg)
 		sim_post(to->sim, to, msg);
 		return;
 	}
+	MODEL_POINT();
 	old = atomic_load_explicit(&to->mail, memory_order_relaxed);
 	do {
 		msg->next = old == MAIL_ASLEEP ? NULL : old;
+		MODEL_POINT();
 	} while (!atomic_compare_exchange_weak_explicit(&to->mail, &old, msg, memory_order_seq_cst,
 							memory_order_relaxed));
 	if (old == MAIL_ASLEEP)
@@ -255,7 +259,9 @@ xs_stop(struct xs *xs)
 {
 	struct xs_msg *old = MAIL_ASLEEP;
 
+	MODEL_POINT();
 	atomic_store(&xs->stop, true);
+	MODEL_POINT();
 	if (xs->sim == NULL && atomic_compare_exchange_strong(&xs->mail, &old, NULL))
 		xs_kick(xs);
 }
@@ -272,8 +278,10 @@ mail_take(struct xs *xs)
 
 	if (xs->sim != NULL)
 		return sim_mail_take(xs->sim, xs);
+	MODEL_POINT();
 	if (atomic_load_explicit(&xs->mail, memory_order_relaxed) == NULL)
 		return 0;
+	MODEL_POINT();
 	newest = atomic_exchange_explicit(&xs->mail, NULL, memory_order_acquire);
 	assert(newest != MAIL_ASLEEP);
 	while (newest != NULL) {
@@ -410,8 +418,10 @@ xs_sleep(struct xs *xs, uint64_t deadline_ns)
 		until = deadline_ns;
 	if (xs_has_work(xs))
 		return;
+	MODEL_POINT();
 	if (!atomic_compare_exchange_strong(&xs->mail, &old, MAIL_ASLEEP))
 		return;
+	MODEL_POINT();
 	if (atomic_load(&xs->stop)) {
 		nr = 0;
 	} else {
@@ -420,6 +430,7 @@ xs_sleep(struct xs *xs, uint64_t deadline_ns)
 		xs->wake_nr++;
 	}
 	old = MAIL_ASLEEP;
+	MODEL_POINT();
 	if (!atomic_compare_exchange_strong(&xs->mail, &old, NULL))
 		xs->kicks_owed++; /* whoever took the mark off kicks, or is about to */
 	if (nr < 0 && errno != EINTR) {
@@ -437,6 +448,7 @@ xs_sleep(struct xs *xs, uint64_t deadline_ns)
 static bool
 take_stop(struct xs *xs)
 {
+	MODEL_POINT();
 	return atomic_load_explicit(&xs->stop, memory_order_relaxed) &&
 	       atomic_exchange(&xs->stop, false);
 }

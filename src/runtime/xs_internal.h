@@ -9,6 +9,14 @@
 #include "runtime/co_switch.h"
 #include "runtime/xs.h"
 
+/*
+ * Before each step of the mailbox that other threads can see: where test_mail_model.c, which
+ * compiles xs.c into itself, lets another thread go on instead.
+ */
+#ifndef MODEL_POINT
+#define MODEL_POINT() ((void)0)
+#endif
+
 enum co_state {
 	CO_FREE,    /* on the list of cached coroutines */
 	CO_READY,   /* on the run queue */
@@ -98,7 +106,7 @@ struct xs {
 	bool threaded; /* has (or, in the simulator, plays) a thread of its own */
 	pthread_t thread;
 	uint64_t kicks_owed; /* sleeps that somebody else has ended */
-	uint64_t wake_nr; /* how often the loop slept and woke: for tests and statistics */
+	uint64_t wake_nr;    /* how often the loop slept and woke: for tests and statistics */
 
 	/* The simulator's. */
 	struct list sim_link;
