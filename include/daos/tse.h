@@ -74,7 +74,8 @@ void tse_sched_progress(tse_sched_t *sched);
 /** True when no task is left in the scheduler. */
 bool tse_sched_check_complete(tse_sched_t *sched);
 
-/** A task with one reference, that of the scheduler-to-be; sched may be set to none only once. */
+/** A task with one reference, which its completion drops. A task without body is completed by the
+ * caller, or by the tasks it depends on. */
 int tse_task_create(tse_task_func_t task_func, tse_sched_t *sched, void *priv, tse_task_t **taskp);
 
 /** Hand a task to its scheduler; instant runs it in this call if it depends on nothing. */
@@ -83,7 +84,8 @@ int tse_task_schedule(tse_task_t *task, bool instant);
 /** As tse_task_schedule(), not before delay microseconds have passed. */
 int tse_task_schedule_with_delay(tse_task_t *task, bool instant, uint64_t delay);
 
-/** Callbacks run last registered first; arg_size bytes of arg are copied (0: arg is passed). */
+/** Callbacks run last registered first; arg_size bytes of arg are copied (0: arg itself is passed).
+ */
 int tse_task_register_comp_cb(tse_task_t *task, tse_task_cb_t comp_cb, void *arg, size_t arg_size);
 
 /** From inside a completion callback: register and run the task again after a delay. */
@@ -98,7 +100,10 @@ void *tse_task_buf_embedded(tse_task_t *task, int size);
 void *tse_task_get_priv(tse_task_t *task);
 void *tse_task_set_priv(tse_task_t *task, void *priv);
 
-/** Run task only when all of dep_tasks are complete. -DER_NO_HDL, -DER_NOMEM. */
+/**
+ * Run task only when all of dep_tasks are complete. For a task that runs already: complete it when
+ * they are. -DER_NO_PERM for a complete task, -DER_NOMEM.
+ */
 int tse_task_register_deps(tse_task_t *task, int num_deps, tse_task_t *dep_tasks[]);
 int tse_task_register_cbs(tse_task_t *task, tse_task_cb_t prep_cb, void *prep_data,
 			  size_t prep_data_size, tse_task_cb_t comp_cb, void *comp_data,
@@ -108,12 +113,15 @@ int tse_task_register_cbs(tse_task_t *task, tse_task_cb_t prep_cb, void *prep_da
 int tse_task_reinit(tse_task_t *task);
 int tse_task_reinit_with_delay(tse_task_t *task, uint64_t delay);
 
-/** Give a complete task a new body; it must then be scheduled. -DER_NO_PERM while it runs. */
+/**
+ * Give a task that is complete or not scheduled a new body; it must then be scheduled. The caller
+ * must hold a reference, which becomes the scheduler's as after creation. -DER_NO_PERM.
+ */
 int tse_task_reset(tse_task_t *task, tse_task_func_t task_func, void *priv);
 void tse_task_addref(tse_task_t *task);
 void tse_task_decref(tse_task_t *task);
 
-/* Lists of tasks that belong to the caller: a task is on at most one, with a reference. */
+/* Lists of tasks that belong to the caller: a task is on at most one. No references are taken. */
 int tse_task_list_add(tse_task_t *task, d_list_t *head);
 void tse_task_list_del(tse_task_t *task);
 tse_task_t *tse_task_list_first(d_list_t *head);
@@ -126,7 +134,10 @@ void tse_task_list_abort(d_list_t *head, int rc);
 int tse_task_list_depend(d_list_t *head, tse_task_t *task);
 int tse_task_depend_list(tse_task_t *task, d_list_t *head);
 
-/** Call cb for each until it returns non-zero; adv: cb may take its task off the list. */
+/**
+ * Call cb for each task; it may take its task off the list. Returns the last non-zero result. adv:
+ * the list itself may be gone after the last call.
+ */
 int tse_task_list_traverse(d_list_t *head, tse_task_cb_t cb, void *arg);
 int tse_task_list_traverse_adv(d_list_t *head, tse_task_cb_t cb, void *arg);
 
