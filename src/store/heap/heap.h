@@ -75,8 +75,8 @@ struct heap_conf {
 
 /*
  * Lay out an empty heap on two devices: pages (size decides the capacity, at least 4 MiB) and log
- * (at least 2 MiB, should be created zeroed). Durable on return; open it with heap_open().
- * -DER_INVAL when a device is too small, -DER_IO.
+ * (at least 256 KiB, better some MiB; should be created zeroed). Durable on return; open it with
+ * heap_open(). -DER_INVAL when a device is too small, -DER_IO.
  */
 int co_fn heap_create(const struct heap_conf *conf, struct dev *pages, struct dev *log);
 

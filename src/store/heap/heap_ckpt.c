@@ -291,7 +291,7 @@ heap_ckpt_arm(struct heap *heap)
 {
 	uint32_t ms = heap->conf.ckpt_idle_ms != 0 ? heap->conf.ckpt_idle_ms : CKPT_IDLE_MS;
 
-	if (heap->ckpt_running && heap->ckpt_timer.heap_idx == 0)
+	if (heap->ckpt_running && !heap->stopping && heap->ckpt_timer.heap_idx == 0)
 		xs_timer_arm(heap->conf.xs, &heap->ckpt_timer,
 			     xs_now_ns(heap->conf.xs) + ms * 1000000ull);
 }

@@ -245,8 +245,8 @@ claim(struct data *d, uint32_t blk_nr)
 	co_future_init(&w.done);
 	list_push_back(&d->claim_waiters, &w.link);
 	rc = co_future_wait(&w.done, xs_now_ns(d->conf.xs) + CLAIM_PATIENCE_MS * (uint64_t)1000000);
-	if (rc != -DER_TIMEDOUT)
-		return rc;
+	if (rc != -DER_TIMEDOUT || w.done.done)
+		return w.done.rc;
 	list_del(&w.link);
 	if (d->claimed_nr + blk_nr > d->frame_max)
 		return -DER_NOMEM;

@@ -856,3 +856,20 @@ space_verify(struct space *space, bool (*is_used)(void *arg, uint64_t blk, uint3
 	}
 	return v.bad_nr == 0 ? 0 : -DER_CSUM;
 }
+
+bool
+space_owns(const struct space *space, uint64_t off)
+{
+	uint32_t g;
+
+	if (off == space->df.table)
+		return true;
+	for (g = 0; g < space->df.group_nr; g++) {
+		const struct space_group_df *df =
+		    heap_try(space->heap, group_df_at(space, g), sizeof(*df));
+
+		if (df != NULL && df->map == off)
+			return true;
+	}
+	return false;
+}

@@ -94,6 +94,9 @@ struct space_stats {
 };
 void space_stats(const struct space *space, struct space_stats *ret_stats);
 
+/* Is the heap object at off one of the allocator's own? For leak checks. */
+bool space_owns(const struct space *space, uint64_t off);
+
 /* Persistent map against counters and volatile index; fn (may be NULL) gives for each allocated run
  * whether the user knows it, in ascending order, runs cut at group borders. -DER_CSUM on a
  * violation. */

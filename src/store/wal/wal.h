@@ -26,7 +26,7 @@ struct wal;
 struct xs;
 
 enum {
-	WAL_DEV_MIN = 2 << 20,
+	WAL_DEV_MIN = 256 << 10,
 	WAL_REC_MAX = 2 << 20, /* largest record */
 };
 
