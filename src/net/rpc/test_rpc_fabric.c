@@ -507,6 +507,32 @@ bystander(void *arg)
 	return 0;
 }
 
+/* Start such a client and return when its transfers have begun. The server's fields are read from
+ * this thread only to wait for them. */
+static void
+mover_start(struct side *s, struct proc *p)
+{
+	volatile struct t_server *srv = s->srv;
+	uint64_t nr = srv->move_nr;
+
+	srv->last_bulk_rc = 1;
+	proc_start(p, "client", s->uri);
+	assert_string_equal(p->uri, "ready");
+	while (srv->move_nr == nr)
+		co_sleep_ns(T_MS);
+}
+
+static int
+mover_result(struct side *s)
+{
+	volatile struct t_server *srv = s->srv;
+	int i;
+
+	for (i = 0; i < 500 && srv->last_bulk_rc == 1; i++)
+		co_sleep_ns(T_MS);
+	return srv->last_bulk_rc;
+}
+
 static void
 body_client_stopped(struct side *s)
 {
@@ -514,14 +540,13 @@ body_client_stopped(struct side *s)
 	struct co_group g;
 
 	s->srv->bulk_timeout_ns = 500 * T_MS;
-	proc_start(&p, "client", s->uri);
-	assert_string_equal(p.uri, "ready");
-	co_sleep_ns(50 * T_MS);
+	mover_start(s, &p);
+	co_sleep_ns(20 * T_MS);
 	kill(p.pid, SIGSTOP);
 	co_group_init(&g);
 	assert_int_equal(co_group_spawn(&g, bystander, s), 0);
 	assert_int_equal(co_group_join(&g), 0);
-	assert_int_equal(s->srv->last_bulk_rc, -DER_TIMEDOUT);
+	assert_int_equal(mover_result(s), -DER_TIMEDOUT);
 	/* It wakes up, learns that its call is lost, and works again. */
 	kill(p.pid, SIGCONT);
 	while (waitpid(p.pid, &(int){0}, WNOHANG) == 0)
@@ -542,13 +567,10 @@ body_client_killed(struct side *s)
 	int i;
 
 	for (i = 0; i < 5; i++) {
-		s->srv->last_bulk_rc = 1;
-		proc_start(&p, "client", s->uri);
-		assert_string_equal(p.uri, "ready");
-		co_sleep_ns((20 + (uint64_t)i * 7) * T_MS);
+		mover_start(s, &p);
+		co_sleep_ns((uint64_t)i * 7 * T_MS);
 		proc_kill(&p);
-		co_sleep_ns(50 * T_MS);
-		assert_int_equal(s->srv->last_bulk_rc, -DER_UNREACH);
+		assert_int_equal(mover_result(s), -DER_UNREACH);
 		assert_int_equal(t_check_echo(&s->c, 1000, 1), 0);
 		assert_int_equal(t_check_bulk(&s->c, 3 << 20, 2, false, T_PULL, 0, 0), 0);
 	}

@@ -33,6 +33,7 @@ struct t_server {
 	bool stop;
 	struct co_waitq stopping;
 	uint64_t echo_nr;
+	uint64_t move_nr; /* transfers begun */
 	int last_bulk_rc;
 	uint64_t bulk_timeout_ns; /* 0 = default */
 };
@@ -88,6 +89,7 @@ t_move(struct rpc_in *in, struct t_server *srv, bool sleep, bool put, bool loop)
 		co_sleep_ns(ns);
 	iov.iov_base = buf;
 	iov.iov_len = size;
+	srv->move_nr++;
 	until = xs_now_ns(srv->xs) + (loop ? ns : 0);
 	do {
 		uint64_t deadline =
