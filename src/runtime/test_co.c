@@ -135,7 +135,7 @@ many_entry(void *arg)
 static void
 test_many(void **state)
 {
-	enum { NR = 2000 };
+	enum { NR = TEST_COS_MAX };
 	struct test_xs t;
 	struct many m = {0};
 	int round;

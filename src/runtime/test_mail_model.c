@@ -88,10 +88,11 @@ fiber_main(void *arg)
 	int id = (int)(intptr_t)arg;
 
 	co_ctx_entered(&m.fibers[id].ctx, &m.scheduler);
-	m.fibers[id].fn(id);
-	m.fibers[id].done = true;
-	co_ctx_switch(&m.fibers[id].ctx, &m.scheduler, 1);
-	abort();
+	for (;;) { /* once per schedule */
+		m.fibers[id].fn(id);
+		m.fibers[id].done = true;
+		co_ctx_switch(&m.fibers[id].ctx, &m.scheduler, 1);
+	}
 }
 
 static void
@@ -263,19 +264,18 @@ explore(void (*second)(int id), void (*third)(int id), uint32_t stop_after, uint
 	m.running = -1;
 	*ret_runs = 0;
 	*ret_slept = 0;
-	for (i = 0; i < FIBERS; i++)
-		assert_int_equal(co_stack_map(&m.fibers[i].stack, 256 * 1024), 0);
+	for (i = 0; i < FIBERS; i++) {
+		struct fiber *f = &m.fibers[i];
+
+		assert_int_equal(co_stack_map(&f->stack, 256 * 1024), 0);
+		co_ctx_make(&f->ctx, &f->stack, f->stack.map + f->stack.map_size, fiber_main,
+			    (void *)(intptr_t)i);
+		f->fn = fns[i];
+	}
 	assert_int_equal(xs_create(&conf, &m.xs), 0);
 	do {
-		for (i = 0; i < FIBERS; i++) {
-			struct fiber *f = &m.fibers[i];
-
-			f->fn = fns[i];
-			f->done = false;
-			f->waiting = false;
-			co_ctx_make(&f->ctx, &f->stack, f->stack.map + f->stack.map_size,
-				    fiber_main, (void *)(intptr_t)i);
-		}
+		for (i = 0; i < FIBERS; i++)
+			m.fibers[i].done = false;
 		memset(m.msgs, 0, sizeof(m.msgs));
 		m.kicked = false;
 		m.kicks = 0;
@@ -283,11 +283,9 @@ explore(void (*second)(int id), void (*third)(int id), uint32_t stop_after, uint
 		m.delivered = 0;
 		m.stop_after = stop_after;
 		run_schedule();
-		for (i = 0; i < FIBERS; i++) {
-			/* nobody hangs: above all, the receiver does not sleep on mail or a stop */
+		/* nobody hangs: above all, the receiver does not sleep on mail or a stop */
+		for (i = 0; i < FIBERS; i++)
 			assert_true(m.fibers[i].done);
-			co_ctx_fini(&m.fibers[i].ctx);
-		}
 		if (stop_after > 0)
 			assert_int_equal(m.delivered, stop_after);
 		/* one kick for a sleep at most, and the receiver knows of each */
@@ -302,8 +300,10 @@ explore(void (*second)(int id), void (*third)(int id), uint32_t stop_after, uint
 		atomic_store(&m.xs->stop, false);
 	} while (next_schedule());
 	xs_destroy(m.xs);
-	for (i = 0; i < FIBERS; i++)
+	for (i = 0; i < FIBERS; i++) {
+		co_ctx_fini(&m.fibers[i].ctx);
 		co_stack_unmap(&m.fibers[i].stack);
+	}
 }
 
 static void

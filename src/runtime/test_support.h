@@ -8,7 +8,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "runtime/co_switch.h"
 #include "runtime/xs.h"
+
+/* How many coroutines a test uses at most: ThreadSanitizer needs milliseconds to make one. */
+#ifdef CO_TSAN
+enum { TEST_COS_MAX = 300 };
+#else
+enum { TEST_COS_MAX = 2500 };
+#endif
 
 /* One xstream on the real clock. */
 struct test_xs {

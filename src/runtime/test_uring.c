@@ -119,7 +119,7 @@ block_round_trip(void *arg)
 static int
 many(void *arg)
 {
-	enum { NR = 2500 };
+	enum { NR = TEST_COS_MAX };
 	struct file *f = arg;
 	struct block_job *jobs = calloc(NR, sizeof(*jobs));
 	struct co_group g;
