@@ -436,27 +436,34 @@ cont_tab_drop_pool(struct cont_tab *tab, struct pool_shard *pool)
 	htable_walk(&tab->conts, drop_one, &d);
 }
 
+struct find_dirty {
+	uint32_t round;
+	struct cont_shard *found;
+};
+
 static int
 find_dirty(struct hnode *n, void *arg)
 {
 	struct cont_shard *cont = container_of(n, struct cont_shard, node);
-	struct cont_shard **ret_cont = arg;
+	struct find_dirty *find = arg;
 
-	if (!cont->dirty || cont->dead || cont->vos == NULL || pool_shard_reenter(cont->pool) != 0)
+	if (!cont->dirty || cont->agg_round == find->round || cont->dead || cont->vos == NULL)
 		return 0;
-	cont->dirty = false;
+	cont->agg_round = find->round;
+	if (pool_shard_reenter(cont->pool) != 0)
+		return 0;
 	cont->refs++;
-	*ret_cont = cont;
+	find->found = cont;
 	return 1;
 }
 
 struct cont_shard *
-cont_tab_next_dirty(struct cont_tab *tab)
+cont_tab_next_dirty(struct cont_tab *tab, uint32_t round)
 {
-	struct cont_shard *cont = NULL;
+	struct find_dirty find = {.round = round};
 
-	htable_walk(&tab->conts, find_dirty, &cont);
-	return cont;
+	htable_walk(&tab->conts, find_dirty, &find);
+	return find.found;
 }
 
 void

@@ -40,7 +40,9 @@ struct cont_shard {
 	uuid_t uuid;
 	uint32_t refs; /* table, capabilities, operations */
 	bool dead;
-	bool dirty;           /* written since the last aggregation */
+	bool dirty;           /* written; aggregation has to look at it */
+	uint64_t written_ns;  /* monotonic, of the last write */
+	uint32_t agg_round;   /* in which it was looked at last */
 	struct vos_cont *vos; /* NULL: not opened yet, or nothing was ever written here */
 	struct co_mutex opening;
 };
@@ -69,7 +71,8 @@ int co_fn cont_tab_destroy(struct cont_tab *tab, const uuid_t pool, const uuid_t
 			   uint64_t now_ms);
 /* Give back everything that refers to a pool about to be closed (nobody is inside). */
 void cont_tab_drop_pool(struct cont_tab *tab, struct pool_shard *pool);
-/* A container with dirty set, its flag cleared, entered; NULL when there is none. */
-struct cont_shard *cont_tab_next_dirty(struct cont_tab *tab);
+/* A container with dirty set that was not looked at in this round yet, entered; NULL when there is
+ * none. */
+struct cont_shard *cont_tab_next_dirty(struct cont_tab *tab, uint32_t round);
 
 #endif

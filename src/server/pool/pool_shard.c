@@ -306,3 +306,19 @@ pool_tab_walk(struct pool_tab *tab, void (*fn)(struct pool_shard *shard, void *a
 
 	htable_walk(&tab->shards, walk_one, &w);
 }
+
+static int
+first_one(struct hnode *n, void *arg)
+{
+	*(struct hnode **)arg = n;
+	return 1;
+}
+
+struct hnode *
+pool_tab_first(struct pool_tab *tab)
+{
+	struct hnode *n = NULL;
+
+	htable_walk(&tab->shards, first_one, &n);
+	return n;
+}

@@ -83,6 +83,8 @@ void pool_shard_put(struct pool_shard *shard);
 
 /* Take a map if it is newer than the shard's; ignored when the shard is not here. */
 void pool_tab_set_map(struct pool_tab *tab, struct pool_map *map);
+/* Some shard of the table, NULL when it is empty. */
+struct hnode *pool_tab_first(struct pool_tab *tab);
 /* Calls fn for each shard; fn must not yield. */
 void pool_tab_walk(struct pool_tab *tab, void (*fn)(struct pool_shard *shard, void *arg),
 		   void *arg);
