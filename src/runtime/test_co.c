@@ -1,8 +1,12 @@
 /* Coroutines and what they wait with, on one xstream and the real clock. */
 #include "runtime/test_support.h"
 
-#include <string.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <daos_errno.h>
 
@@ -114,6 +118,35 @@ test_deep(void **state)
 	test_xs_open(&t);
 	assert_int_equal(xs_call(t.xs, deep, NULL), 200);
 	test_xs_close(&t);
+}
+
+/* A coroutine that needs more stack than it has ends the process; it does not write elsewhere. */
+static int
+overflow(void *arg)
+{
+	return recurse(1 << 30);
+}
+
+static void
+test_guard_page(void **state)
+{
+	struct rlimit no_core = {0};
+	struct test_xs t;
+	int status;
+	pid_t pid;
+
+	pid = fork();
+	if (pid == 0) {
+		close(STDERR_FILENO); /* no reports of sanitizers */
+		setrlimit(RLIMIT_CORE, &no_core);
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGBUS, SIG_DFL);
+		test_xs_open(&t);
+		xs_call(t.xs, overflow, NULL);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_not_equal(status, 0);
 }
 
 struct many {
@@ -595,13 +628,21 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_yield_order),   cmocka_unit_test(test_never_started),
-	    cmocka_unit_test(test_deep),          cmocka_unit_test(test_many),
-	    cmocka_unit_test(test_token),         cmocka_unit_test(test_deadline),
-	    cmocka_unit_test(test_woken_in_time), cmocka_unit_test(test_wake_skips_expired),
-	    cmocka_unit_test(test_sleep),         cmocka_unit_test(test_locks),
-	    cmocka_unit_test(test_group),         cmocka_unit_test(test_cancel),
-	    cmocka_unit_test(test_registers),     cmocka_unit_test(test_run_until),
+	    cmocka_unit_test(test_yield_order),
+	    cmocka_unit_test(test_never_started),
+	    cmocka_unit_test(test_deep),
+	    cmocka_unit_test(test_guard_page),
+	    cmocka_unit_test(test_many),
+	    cmocka_unit_test(test_token),
+	    cmocka_unit_test(test_deadline),
+	    cmocka_unit_test(test_woken_in_time),
+	    cmocka_unit_test(test_wake_skips_expired),
+	    cmocka_unit_test(test_sleep),
+	    cmocka_unit_test(test_locks),
+	    cmocka_unit_test(test_group),
+	    cmocka_unit_test(test_cancel),
+	    cmocka_unit_test(test_registers),
+	    cmocka_unit_test(test_run_until),
 	    cmocka_unit_test(test_call_nested),
 	};
 
