@@ -669,6 +669,19 @@ rnode_format(struct xs *xs, struct dev_dir *dir, const char *prefix, const uint8
 	return rc;
 }
 
+int co_fn
+rnode_peek(struct xs *xs, struct dev_dir *dir, const char *prefix, uint64_t *ret_id)
+{
+	struct rlog *log;
+	int rc = rlog_open(xs, dir, prefix, &log);
+
+	if (rc != 0)
+		return rc;
+	*ret_id = rlog_ident(log)->id;
+	rlog_close(log);
+	return 0;
+}
+
 static void co_fn
 start_event(struct rnode *node, struct rnode_ev *ev)
 {

@@ -58,14 +58,21 @@ struct rnode_conf {
 	uint32_t snapshot_trailing; /* 0: RNODE_SNAPSHOT_TRAILING */
 };
 
-/* Make an empty replica; what was there is lost. uri: form a new group with this replica as its
- * only member; NULL: wait to be added to an existing group. id > 0, never used before in the group.
+/* Make an empty replica; what was there is lost. group may be all zeros for a new member: then ids,
+ * which are 64 random bits, tell whether a message is meant for it. uri: form a new group with this
+ * replica as its only member; NULL: wait to be added to an existing group. id > 0, never used
+ * before in the group.
  */
 int co_fn rnode_format(struct xs *xs, struct dev_dir *dir, const char *prefix,
 		       const uint8_t group[16], uint64_t id, const char *uri);
+/* Id of the replica whose data is here; -DER_NONEXIST: none. */
+int co_fn rnode_peek(struct xs *xs, struct dev_dir *dir, const char *prefix, uint64_t *ret_id);
 /* -DER_NONEXIST: not formatted. */
 int co_fn rnode_start(const struct rnode_conf *conf, struct rnode **ret_node);
-/* Hands leadership over if it can, ends every call under way with -DER_SHUTDOWN or -DER_NOTLEADER.
+/* Hands leadership over if it can and ends every call under way with -DER_NOTLEADER, as every later
+ * one; the node stays valid. */
+void co_fn rnode_stop_begin(struct rnode *node);
+/* The same, and frees the node; nobody may be inside one of its functions.
  */
 void co_fn rnode_stop(struct rnode *node);
 

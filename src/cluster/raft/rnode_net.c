@@ -80,6 +80,17 @@ env_of(const struct rnode *node, uint64_t to, uint32_t msg_nr, struct rcodec_env
 /* --- coming in
  * ------------------------------------------------------------------------------------- */
 
+/* A member that was added does not know the group's name yet (all zeros). */
+static bool
+same_group(const struct rnode *node, const uint8_t group[16])
+{
+	static const uint8_t zero[16];
+	const uint8_t *ours = rlog_ident(node->log)->group;
+
+	return memcmp(group, ours, 16) == 0 || memcmp(group, zero, 16) == 0 ||
+	       memcmp(ours, zero, 16) == 0;
+}
+
 static void
 deliver(struct rnode *node, uint64_t from, const char *addr, struct raft_message *msg)
 {
@@ -153,8 +164,8 @@ handle_messages(struct rnode *node, struct rnode_in *in)
 	rc = rcodec_env_get(&rd, &env);
 	if (rc != 0)
 		return rc;
-	if (memcmp(env.group, rlog_ident(node->log)->group, sizeof(env.group)) != 0 ||
-	    env.to != rlog_ident(node->log)->id || env.from == env.to)
+	if (!same_group(node, env.group) || env.to != rlog_ident(node->log)->id ||
+	    env.from == env.to)
 		return -DER_NOTREPLICA;
 	if (in->sent_ns != 0 && env.from != in->from)
 		return -DER_PROTO;
@@ -275,8 +286,7 @@ handle_confirm(struct rnode *node, struct rpc_in *rpc, struct codec_rd *rd)
 	to = codec_rd_u64(rd);
 	codec_rd_u64(rd); /* term: for people who read traces */
 	rc = codec_rd_end(rd);
-	if (rc == 0 && (memcmp(group, rlog_ident(node->log)->group, 16) != 0 ||
-			to != rlog_ident(node->log)->id))
+	if (rc == 0 && (!same_group(node, group) || to != rlog_ident(node->log)->id))
 		rc = -DER_NOTREPLICA;
 	/* The durable term: a vote in a higher one has not left this replica before that is
 	 * written. */

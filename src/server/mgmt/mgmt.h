@@ -32,7 +32,8 @@ struct mgmt_conf {
 				    new system only) */
 	bool insecure;           /* accept unsigned credentials */
 	uint32_t replica_max;    /* 0 = by itself: 1 up to two ranks, 3, then 5 */
-	const struct mgmt_hints *hints; /* used after mgmt_stop(); must live as long as ep; may be NULL */
+	const struct mgmt_hints
+	    *hints; /* used after mgmt_stop(); must live as long as ep; may be NULL */
 	/* Raft's timers; 0 = default. */
 	uint32_t election_ms;
 	uint32_t heartbeat_ms;
