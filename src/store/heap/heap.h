@@ -154,6 +154,10 @@ enum heap_resv_flags {
  */
 int co_fn heap_reserve(struct heap *heap, uint64_t log_bytes, uint64_t heap_bytes, uint32_t flags,
 		       struct heap_resv *ret_resv);
+/* Raise the log part of a reservation to log_bytes in all (heap space is promised early, log space
+ * only shortly before the transaction). Waits and fails like heap_reserve(); the reservation then
+ * stays as it was. */
+int co_fn heap_reserve_log(struct heap *heap, struct heap_resv *resv, uint64_t log_bytes);
 /* Give a reservation back that no transaction used up. Clears it; harmless on a cleared one. */
 void heap_unreserve(struct heap *heap, struct heap_resv *resv);
 

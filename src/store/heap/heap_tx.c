@@ -464,6 +464,27 @@ heap_reserve(struct heap *heap, uint64_t log_bytes, uint64_t heap_bytes, uint32_
 	return 0;
 }
 
+int co_fn
+heap_reserve_log(struct heap *heap, struct heap_resv *resv, uint64_t log_bytes)
+{
+	uint64_t cost;
+	int rc;
+
+	if (heap->rc != 0)
+		return heap->rc;
+	log_bytes += sizeof(struct heap_rec_df);
+	if (log_bytes > HEAP_TX_LOG_MAX || resv->log_bytes == 0)
+		return -DER_INVAL;
+	if (log_bytes <= resv->log_bytes)
+		return 0;
+	cost = wal_cost(log_bytes) - wal_cost(resv->log_bytes);
+	rc = wal_reserve(heap->wal, cost, resv->flags & HEAP_RESV_RECLAIM,
+			 resv->flags & HEAP_RESV_NOWAIT);
+	if (rc == 0)
+		resv->log_bytes = log_bytes;
+	return rc;
+}
+
 void
 heap_unreserve(struct heap *heap, struct heap_resv *resv)
 {
