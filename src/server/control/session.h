@@ -6,7 +6,7 @@
 #define SERVER_CONTROL_SESSION_H
 
 #include <stdint.h>
-#include <protobuf-c/protobuf-c.h>
+#include "proto/mgmt.pb-c.h"
 
 struct session;
 struct net;
@@ -20,6 +20,6 @@ int session_call(struct session *s, uint32_t opc, const ProtobufCMessage *req,
 		 const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep,
 		 uint32_t timeout_ms);
 /* A command identity for requests that change state; valid until the session closes. */
-struct _Mgmt__CmdId *session_cmd_id(struct session *s);
+Mgmt__CmdId *session_cmd_id(struct session *s);
 
 #endif
