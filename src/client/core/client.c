@@ -131,6 +131,9 @@ client_set_static(struct client *client, const struct client_conf *conf)
 	return rc;
 }
 
+/* Tells a client from a destroyed one at the same address; simulated randomness would repeat. */
+static _Atomic uint64_t client_serial;
+
 int
 client_create(const struct client_conf *conf, struct client **ret_client)
 {
@@ -147,7 +150,7 @@ client_create(const struct client_conf *conf, struct client **ret_client)
 		env_init_real(&client->real_env);
 		client->env = &client->real_env;
 	}
-	client->serial = env_rand_u64(client->env) | 1;
+	client->serial = atomic_fetch_add(&client_serial, 1) + 1;
 	client->net = conf->net;
 	client->net_fork_gen = fork_gen();
 	timeout = getenv("DAOS_OP_TIMEOUT");

@@ -20,7 +20,8 @@ enum {
 	GLOB_MAGIC = 0x4c4f4f50, /* "POOL" */
 	GLOB_VERSION = 1,
 	REFRESH_WAIT_NS = 5 * 1000 * 1000,
-	REFRESH_STALE_NS = 1000 * 1000 * 1000,
+	REFRESH_DEADLINE_NS = 1000 * 1000 * 1000, /* the caller has better things to do … */
+	REFRESH_STALE_NS = 1500 * 1000 * 1000,    /* … so a longer one is not being driven */
 };
 
 struct pool *
@@ -103,15 +104,19 @@ pool_fetch_map(struct op *op, struct pool *pool, uint32_t known_ver)
 	Mgmt__PoolMapGetReq req = MGMT__POOL_MAP_GET_REQ__INIT;
 	Mgmt__PoolMapGetRep *rep = NULL;
 	struct pool_map *map;
+	struct ms_conn *ms;
 	int rc;
 
 	req.pool.data = pool->uuid;
 	req.pool.len = sizeof(uuid_t);
 	req.known_version = known_ver;
-	rc = op_ms_call(op, OPC_MS_POOL_MAP_GET, &req.base, &mgmt__pool_map_get_rep__descriptor,
-			(ProtobufCMessage **)&rep);
-	if (rc != 0)
-		return rc;
+	rc = ctx_ms(op->ctx, &ms);
+	if (rc == 0)
+		rc = ms_call(ms, OPC_MS_POOL_MAP_GET, &req.base,
+			     &mgmt__pool_map_get_rep__descriptor, (ProtobufCMessage **)&rep,
+			     xs_now_ns(op->ctx->xs) + REFRESH_DEADLINE_NS);
+	if (rc != 0) /* without the service the old map is as good as any */
+		return rc == -DER_TIMEDOUT ? 0 : rc;
 	if (rep->map != NULL) {
 		rc = pool_map_from_msg(rep->map, &map);
 		if (rc == 0)
@@ -130,7 +135,7 @@ pool_refresh(struct op *op, struct pool *pool, uint32_t known_ver)
 
 	if (atomic_load(&pool->map_ver) > known_ver)
 		return 0;
-	/* A request that is long under way may hang in a context that nobody drives any more. */
+	/* A request that is long under way hangs in a context that nobody drives any more. */
 	if ((since != 0 && now < since + REFRESH_STALE_NS) ||
 	    !atomic_compare_exchange_strong(&pool->refresh_ns, &since, now))
 		return op_sleep(op, REFRESH_WAIT_NS);
