@@ -57,7 +57,7 @@ struct vos_space {
 };
 void vos_pool_space(struct vos_pool *pool, struct vos_space *ret_space);
 void vos_pool_uuid(const struct vos_pool *pool, uuid_t ret_uuid);
-/* The highest epoch ever committed here (restart floor of the engine's clock). */
+/* The highest epoch ever committed or aggregated here (restart floor of the engine's clock). */
 uint64_t vos_pool_max_epoch(struct vos_pool *pool);
 
 /* --- containers
@@ -213,9 +213,7 @@ int co_fn vos_obj_max_epoch(struct vos_cont *cont, const struct vos_oid *oid, ui
 int co_fn vos_cont_set_keep(struct vos_cont *cont, uint64_t floor, const uint64_t *keep,
 			    uint32_t keep_nr);
 
-/* --- history
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- history --- */
 /* Merge versions and reclaim space of everything not needed by a read at an epoch in keep[] or at
  * or above `below`, tombstones included; incremental: returns after about budget_ns with *ret_more
  * = true when there is more to do (call again with the same arguments). The caller vouches that
@@ -223,5 +221,12 @@ int co_fn vos_cont_set_keep(struct vos_cont *cont, uint64_t floor, const uint64_
  * -DER_TX_RESTART from then on. keep[] replaces that of vos_cont_set_keep. */
 int co_fn vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep,
 			uint32_t keep_nr, uint64_t budget_ns, bool *ret_more);
+
+/* --- checks --- */
+/* Check every invariant of everything in the pool, and that heap and blocks hold exactly what is
+ * referenced. No update may be under way. 0, or -DER_CSUM with a logged line for each finding. */
+int co_fn vos_pool_verify(struct vos_pool *pool);
+/* Wait until the background has nothing left to reclaim. */
+void co_fn vos_pool_settle(struct vos_pool *pool);
 
 #endif

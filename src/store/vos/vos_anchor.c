@@ -119,20 +119,62 @@ has_prefix(const struct vos_key *key, const uint8_t *prefix)
 	return key->len >= LEX_PREFIX && memcmp(key->buf, prefix, LEX_PREFIX) == 0;
 }
 
+/* Remember a long key whole; the oldest one is forgotten. Without memory it just is not remembered.
+ */
+static void
+long_remember(struct vos_pool *pool, const struct vos_key *key, const uint64_t hash[2])
+{
+	struct vos_long_key *lk = &pool->long_keys[pool->long_key_next];
+	uint8_t *buf = mem_dup(key->buf, key->len);
+
+	if (buf == NULL)
+		return;
+	free(lk->buf);
+	*lk = (struct vos_long_key){.hash = {hash[0], hash[1]}, .buf = buf, .len = key->len};
+	pool->long_key_next = (pool->long_key_next + 1) % VOS_LONG_KEYS;
+}
+
+static const struct vos_long_key *
+long_recall(const struct vos_pool *pool, const uint64_t hash[2])
+{
+	uint32_t i;
+
+	for (i = 0; i < VOS_LONG_KEYS; i++)
+		if (pool->long_keys[i].buf != NULL &&
+		    memcmp(pool->long_keys[i].hash, hash, HASH_BYTES) == 0)
+			return &pool->long_keys[i];
+	return NULL;
+}
+
+void
+vos_anchor_pool_fini(struct vos_pool *pool)
+{
+	uint32_t i;
+
+	for (i = 0; i < VOS_LONG_KEYS; i++)
+		free(pool->long_keys[i].buf);
+}
+
 /*
- * Look for the long key among those with its beginning. Found: the iterator goes behind it. Gone:
- * its number among them says where it was.
+ * A key that is remembered whole gives its place exactly. Otherwise look for it among the keys with
+ * its beginning: found, the iterator goes behind it; gone, its number among them says where it was.
  */
 static int
-long_seek(const struct vos_anchor *anchor, struct vos_iter *it)
+long_seek(const struct vos_pool *pool, const struct vos_anchor *anchor, struct vos_iter *it)
 {
 	const uint8_t *prefix = anchor->bytes + LEX_LONG_HEAD;
 	struct vos_key from = {.buf = prefix, .len = LEX_PREFIX}, key;
+	const struct vos_long_key *lk;
 	uint64_t hash[2], want[2];
 	uint32_t nr;
 	int rc;
 
 	memcpy(want, anchor->bytes + 1, HASH_BYTES);
+	lk = long_recall(pool, want);
+	if (lk != NULL) {
+		key = (struct vos_key){.buf = lk->buf, .len = lk->len};
+		return vos_iter_seek(it, BTREE_GT, &key);
+	}
 	for (rc = vos_iter_seek(it, BTREE_GE, &from); rc == 0; rc = vos_iter_next(it)) {
 		rc = vos_iter_get(it, &key, NULL, NULL);
 		if (rc != 0)
@@ -156,48 +198,58 @@ long_seek(const struct vos_anchor *anchor, struct vos_iter *it)
 }
 
 static int
-lex_seek(const struct vos_anchor *anchor, struct vos_iter *it)
+lex_seek(const struct vos_pool *pool, const struct vos_anchor *anchor, struct vos_iter *it)
 {
 	struct vos_key key = {.buf = anchor->bytes + 1, .len = anchor->len - 1};
 
-	return anchor->bytes[0] == LEX_LONG ? long_seek(anchor, it)
+	return anchor->bytes[0] == LEX_LONG ? long_seek(pool, anchor, it)
 					    : vos_iter_seek(it, BTREE_GT, &key);
 }
 
-/* How many keys with the same beginning come before this one. Leaves the iterator on the key. */
+/* How many keys with the same beginning come before this one. */
 static int
 long_number(struct vos_iter *it, const struct vos_key *key, uint32_t *ret_nr)
 {
-	uint8_t prefix[LEX_PREFIX];
 	struct vos_key have;
 	uint32_t nr = 0;
 	int rc;
 
-	memcpy(prefix, key->buf, LEX_PREFIX);
-	while ((rc = vos_iter_prev(it)) == 0) {
+	for (rc = vos_iter_seek(it, BTREE_LT, key); rc == 0; rc = vos_iter_prev(it)) {
 		rc = vos_iter_get(it, &have, NULL, NULL);
 		if (rc != 0)
 			return rc;
-		if (!has_prefix(&have, prefix)) {
-			rc = vos_iter_next(it);
+		if (!has_prefix(&have, key->buf))
 			break;
-		}
 		nr++;
 	}
-	if (rc == -DER_NONEXIST)
-		rc = 0; /* on the very first key */
-	for (*ret_nr = nr; rc == 0 && nr != 0; nr--)
-		rc = vos_iter_next(it);
+	*ret_nr = nr;
+	return rc == -DER_NONEXIST ? 0 : rc;
+}
+
+int
+vos_anchor_settle(struct vos_pool *pool, struct vos_anchor *anchor, struct vos_iter *it,
+		  const struct vos_keybuf *long_key)
+{
+	struct vos_key key = {.buf = long_key->buf, .len = long_key->len};
+	uint64_t hash[2];
+	uint32_t nr;
+	int rc;
+
+	if (it->kind != BTREE_LEX || anchor->state != VOS_ANCHOR_INSIDE ||
+	    anchor->bytes[0] != LEX_LONG || key.len == 0)
+		return 0;
+	memcpy(hash, anchor->bytes + 1, HASH_BYTES);
+	long_remember(pool, &key, hash);
+	rc = long_number(it, &key, &nr);
+	if (rc == 0)
+		memcpy(anchor->bytes + 1 + HASH_BYTES, &nr, sizeof(nr));
 	return rc;
 }
 
 static int
-lex_set(struct vos_anchor *anchor, struct vos_iter *it, const struct vos_key *key)
+lex_set(struct vos_anchor *anchor, const struct vos_key *key, struct vos_keybuf *long_key)
 {
-	uint8_t head[LEX_PREFIX];
 	uint64_t hash[2];
-	uint32_t nr;
-	int rc;
 
 	if (key->len <= LEX_KEY_MAX) {
 		anchor->bytes[0] = LEX_WHOLE;
@@ -205,24 +257,20 @@ lex_set(struct vos_anchor *anchor, struct vos_iter *it, const struct vos_key *ke
 		anchor->len = 1 + key->len;
 		return 0;
 	}
-	memcpy(head, key->buf, LEX_PREFIX);
 	btree_hash(0, key->buf, key->len, hash);
-	rc = long_number(it, key, &nr);
-	if (rc != 0)
-		return rc;
 	anchor->bytes[0] = LEX_LONG;
 	memcpy(anchor->bytes + 1, hash, HASH_BYTES);
-	memcpy(anchor->bytes + 1 + HASH_BYTES, &nr, sizeof(nr));
-	memcpy(anchor->bytes + LEX_LONG_HEAD, head, LEX_PREFIX);
+	memset(anchor->bytes + 1 + HASH_BYTES, 0, 4);
+	memcpy(anchor->bytes + LEX_LONG_HEAD, key->buf, LEX_PREFIX);
 	anchor->len = LEX_LONG_HEAD + LEX_PREFIX;
-	return 0;
+	return vos_keybuf_set(long_key, key->buf, key->len);
 }
 
 /* --- any key
  * -------------------------------------------------------------------------------------- */
 
 int
-vos_anchor_seek(const struct vos_anchor *anchor, struct vos_iter *it)
+vos_anchor_seek(struct vos_pool *pool, const struct vos_anchor *anchor, struct vos_iter *it)
 {
 	struct vos_key key = {.buf = anchor->bytes, .len = sizeof(uint64_t)};
 
@@ -234,12 +282,12 @@ vos_anchor_seek(const struct vos_anchor *anchor, struct vos_iter *it)
 	case BTREE_HASH:
 		return hash_seek(anchor, it);
 	default:
-		return lex_seek(anchor, it);
+		return lex_seek(pool, anchor, it);
 	}
 }
 
 int
-vos_anchor_set(struct vos_anchor *anchor, struct vos_iter *it)
+vos_anchor_set(struct vos_anchor *anchor, struct vos_iter *it, struct vos_keybuf *long_key)
 {
 	uint64_t hash[2] = {0};
 	struct vos_key key;
@@ -257,7 +305,7 @@ vos_anchor_set(struct vos_anchor *anchor, struct vos_iter *it)
 		hash_set(anchor, hash);
 		break;
 	default:
-		rc = lex_set(anchor, it, &key);
+		rc = lex_set(anchor, &key, long_key);
 		break;
 	}
 	if (rc == 0)

@@ -598,7 +598,7 @@ stack_push(struct vos_tx *t, struct vos_seg *seg, const struct vos_punches *p,
 		off = x.older;
 	}
 	if (hidden && !vos_needed(t, t->ord.epoch, newer.epoch)) {
-		vos_dropped(t, newer.epoch);
+		vos_dropped(t, t->ord.epoch, newer.epoch);
 		return vos_ver_free(t, ver, seg->df.len);
 	}
 	if (c > 0) { /* oldest of all */
@@ -624,7 +624,7 @@ stack_push(struct vos_tx *t, struct vos_seg *seg, const struct vos_punches *p,
 			rc = older_alloc(t, ver, &above.older);
 			return rc != 0 ? rc : ver_store(t, seg, newer_off, &above);
 		}
-		vos_dropped(t, newer.epoch);
+		vos_dropped(t, x.epoch, newer.epoch);
 	}
 	/* take the place of x */
 	ver->older = x.older;
@@ -775,7 +775,7 @@ overwrite(struct vos_tx *t, uint64_t akey, struct vos_piece *piece, bool *ret_do
 	if (seg.df.len != piece->nr || !seg_replaceable(t, &seg))
 		return 0;
 	*ret_done = true;
-	vos_dropped(t, t->ord.epoch);
+	vos_dropped(t, old->epoch, t->ord.epoch);
 	if (piece->kind == VOS_VER_INLINE && old->kind == VOS_VER_INLINE &&
 	    old->rec_size == piece->rec_size) {
 		old->epoch = t->ord.epoch;
@@ -801,7 +801,7 @@ vos_arr_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, stru
 	int rc;
 
 	if (vos_punch_after(p, t->ord, &after) && !vos_needed(t, t->ord.epoch, after.epoch)) {
-		vos_dropped(t, after.epoch);
+		vos_dropped(t, t->ord.epoch, after.epoch);
 		return 0;
 	}
 	rc = overwrite(t, akey, piece, &done);
@@ -819,7 +819,7 @@ vos_arr_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, stru
 		lo = seg.start > pos ? seg.start : pos;
 		hi = seg.start + seg.df.len < rest.end ? seg.start + seg.df.len : rest.end;
 		if (seg_replaceable(t, &seg)) {
-			vos_dropped(t, t->ord.epoch);
+			vos_dropped(t, seg.df.ver.epoch, t->ord.epoch);
 			rc = seg_cut(t, akey, &seg, lo, hi);
 		} else {
 			rc = rest_place(t, akey, &rest, lo);

@@ -136,7 +136,7 @@ cont_opened(struct vos_pool *pool, const uuid_t uuid)
 	list_for_each (l, &pool->conts) {
 		struct vos_cont *cont = list_entry(l, struct vos_cont, link);
 
-		if (!cont->dead && uuid_compare(cont->uuid, uuid) == 0)
+		if (!cont->dead && memcmp(cont->uuid, uuid, sizeof(uuid_t)) == 0)
 			return cont;
 	}
 	return NULL;
@@ -176,7 +176,7 @@ vos_cont_open(struct vos_pool *pool, const uuid_t uuid, struct vos_cont **ret_co
 	cont->pool = pool;
 	cont->refs = 1;
 	cont->id = cont->df->id;
-	uuid_copy(cont->uuid, uuid);
+	memcpy(cont->uuid, uuid, sizeof(uuid_t));
 	list_push_back(&pool->conts, &cont->link);
 	*ret_cont = cont;
 	return 0;
@@ -228,6 +228,8 @@ cont_destroy_tx(struct vos_tx *t, void *arg)
 	pool->df->dying = off;
 	if (df->max_epoch > pool->df->max_epoch)
 		pool->df->max_epoch = df->max_epoch;
+	if (df->agg_epoch > pool->df->max_epoch)
+		pool->df->max_epoch = df->agg_epoch;
 	return 0;
 }
 
@@ -310,7 +312,7 @@ vos_cont_list(struct vos_pool *pool, int (*fn)(const uuid_t uuid, void *arg), vo
 			if (rc != 0)
 				return rc < 0 ? rc : 0;
 		}
-		uuid_copy(last, page.uuid[page.nr - 1]);
+		memcpy(last, page.uuid[page.nr - 1], sizeof(uuid_t));
 		first = false;
 	}
 }
@@ -338,6 +340,8 @@ max_epoch(struct vos_pool *pool, uint64_t *ret_max)
 		}
 		if (df->max_epoch > max)
 			max = df->max_epoch;
+		if (df->agg_epoch > max)
+			max = df->agg_epoch;
 		rc = btree_next(&cur);
 	}
 	btree_cursor_fini(&cur);
@@ -407,8 +411,30 @@ set_keep_tx(struct vos_tx *t, void *arg)
 	return 0;
 }
 
+static int
+epoch_cmp(const void *x, const void *y)
+{
+	const uint64_t *a = x, *b = y;
+
+	return *a < *b ? -1 : *a > *b;
+}
+
+/* Sort and drop duplicates. */
+static uint32_t
+epochs_normalize(uint64_t *epoch, uint32_t nr)
+{
+	uint32_t i, out = 0;
+
+	if (nr != 0)
+		qsort(epoch, nr, sizeof(*epoch), epoch_cmp);
+	for (i = 0; i < nr; i++)
+		if (out == 0 || epoch[i] != epoch[out - 1])
+			epoch[out++] = epoch[i];
+	return out;
+}
+
 static int co_fn
-set_keep(struct vos_cont *cont, const struct keep_args *a)
+set_keep(struct vos_cont *cont, struct keep_args *a)
 {
 	struct vos_tx_args args = {
 	    .pool = cont->pool,
@@ -418,16 +444,20 @@ set_keep(struct vos_cont *cont, const struct keep_args *a)
 	    .flags = HEAP_RESV_RECLAIM,
 	    .trim = true,
 	    .fn = set_keep_tx,
-	    .arg = (void *)a,
+	    .arg = a,
 	};
 	uint64_t *copy;
 	int rc;
 
 	if (a->keep_nr > (HEAP_ALLOC_MAX - 64) / sizeof(uint64_t))
 		return -DER_INVAL;
-	copy = mem_dup(a->keep, (a->keep_nr + 1) * sizeof(uint64_t) - sizeof(uint64_t));
-	if (copy == NULL && a->keep_nr != 0)
+	copy = mem_alloc((a->keep_nr + 1) * sizeof(uint64_t));
+	if (copy == NULL)
 		return -DER_NOMEM;
+	if (a->keep_nr != 0)
+		memcpy(copy, a->keep, a->keep_nr * sizeof(uint64_t));
+	a->keep = copy;
+	a->keep_nr = epochs_normalize(copy, a->keep_nr);
 	rc = vos_tx_run(&args);
 	if (rc != 0) {
 		free(copy);
@@ -437,6 +467,8 @@ set_keep(struct vos_cont *cont, const struct keep_args *a)
 	free(cont->keep);
 	cont->keep = copy;
 	cont->keep_nr = a->keep_nr;
+	if (a->agg_epoch > cont->pool->max_epoch)
+		cont->pool->max_epoch = a->agg_epoch;
 	return heap_wait_durable(cont->pool->heap, heap_last_lsn(cont->pool->heap));
 }
 

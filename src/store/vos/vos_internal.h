@@ -26,10 +26,11 @@ enum {
 	VOS_KEY_LEN_MAX = 65535,
 	VOS_CACHE_SLOTS = 4096,
 	VOS_CACHE_KEY = 40,
+	VOS_LONG_KEYS = 64,
 	/* Largest single allocation of inline data; more is cut into several. */
 	VOS_INLINE_MAX = 512 << 10,
 	/* Inline bytes one update can carry: its log record must hold them. */
-	VOS_UPDATE_INLINE_MAX = HEAP_TX_LOG_MAX - (256 << 10),
+	VOS_UPDATE_INLINE_MAX = HEAP_TX_LOG_MAX - (320 << 10),
 	/* Operations that move more than this through the NVMe tier use memory of their own. */
 	VOS_VIEWED_MAX = DATA_VIEW_BLOCKS_MAX * SPACE_BLOCK,
 	/* Inline data larger than this is shared when a segment is split, smaller is copied. */
@@ -73,6 +74,13 @@ struct vos_cache_ent {
 
 struct vos_reclaim_job;
 
+/* A long key at which a listing stopped (vos_anchor.c). */
+struct vos_long_key {
+	uint64_t hash[2];
+	uint8_t *buf;
+	uint32_t len;
+};
+
 struct vos_pool {
 	struct dev_dir *dir;
 	struct xs *xs;
@@ -93,6 +101,8 @@ struct vos_pool {
 	struct list fetch_free;
 	uint32_t update_free_nr;
 	uint32_t fetch_free_nr;
+	struct vos_long_key long_keys[VOS_LONG_KEYS]; /* a ring */
+	uint32_t long_key_next;
 	/* background reclamation (vos_reclaim.c) */
 	struct list reclaim;
 	uint32_t reclaim_nr;
@@ -142,11 +152,12 @@ struct vos_tx {
 /* Would a read that must still be answered see a version of epoch `ver` that is hidden from `next`
  * on? */
 bool vos_needed(const struct vos_tx *t, uint64_t ver, uint64_t next);
-/* Note that history below next was dropped. */
+/* Note that something of epoch `ver`, hidden from `next` on, was dropped: reads in between no longer
+ * find it. */
 static inline void
-vos_dropped(struct vos_tx *t, uint64_t next)
+vos_dropped(struct vos_tx *t, uint64_t ver, uint64_t next)
 {
-	if (next > t->low_epoch)
+	if (next > ver && next > t->low_epoch)
 		t->low_epoch = next;
 }
 

@@ -18,9 +18,10 @@ struct lister {
 	list_fn fn;
 	void *arg;
 	struct vos_key dkey_name, akey_name;
-	struct vos_ord hidden; /* by the ancestors of what is listed */
-	uint32_t budget;       /* records left in this turn */
-	bool stopped;          /* by fn */
+	struct vos_keybuf long_key; /* the last one consumed, if it is long */
+	struct vos_ord hidden;      /* by the ancestors of what is listed */
+	uint32_t budget;            /* records left in this turn */
+	bool stopped;               /* by fn */
 	int stop_rc;
 };
 
@@ -141,7 +142,7 @@ show_key(struct lister *l, struct vos_iter *it, bool *ret_go)
 		entry.epoch = k->upd_epoch;
 		*ret_go = show(l, &entry);
 	}
-	return *ret_go ? vos_anchor_set(l->anchor, it) : 0;
+	return *ret_go ? vos_anchor_set(l->anchor, it, &l->long_key) : 0;
 }
 
 static int
@@ -153,13 +154,15 @@ list_keys(struct lister *l, uint64_t parent, enum vos_key_kind parent_kind, enum
 
 	rc = vos_iter_init(&it, l->cont->pool->heap, parent, parent_kind, kind);
 	if (rc == 0)
-		rc = vos_anchor_seek(l->anchor, &it);
+		rc = vos_anchor_seek(l->cont->pool, l->anchor, &it);
 	while (rc == 0 && l->budget-- > 0) {
 		rc = show_key(l, &it, &go);
 		if (rc != 0 || !go)
 			break;
 		rc = vos_iter_next(&it);
 	}
+	if (rc == 0)
+		rc = vos_anchor_settle(l->cont->pool, l->anchor, &it, &l->long_key);
 	vos_iter_fini(&it);
 	if (rc == -DER_NONEXIST) {
 		at_end(l);
@@ -396,6 +399,7 @@ vos_list(struct vos_cont *cont, const struct vos_list *list, struct vos_anchor *
 	}
 	/* what was shown must not be taken back */
 	rc2 = heap_wait_durable(heap, heap_last_lsn(heap));
+	free(l.long_key.buf);
 	vos_cont_close(cont);
 	return rc != 0 ? rc : rc2 != 0 ? rc2 : l.stop_rc;
 }

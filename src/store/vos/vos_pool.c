@@ -6,7 +6,7 @@
  * all, and leftovers are removed by the next create or destroy.
  */
 #define LOG_FACILITY "vos"
-#include "store/vos/vos_internal.h"
+#include "store/vos/vos_anchor.h"
 
 #include "base/crc.h"
 #include "base/err.h"
@@ -327,6 +327,7 @@ close_all(struct vos_pool *pool, bool checkpoint)
 	dev_close(pool->dev_data);
 	dev_close(pool->dev_wal);
 	dev_close(pool->dev_heap);
+	vos_anchor_pool_fini(pool);
 	free(pool->cache);
 	free(pool);
 }

@@ -115,9 +115,6 @@ punch_tx(struct vos_tx *t, void *arg)
 		rc = vos_key_touch(t, dkey, VOS_KEY_DKEY, 0, t->ord.epoch);
 	if (rc == 0)
 		rc = vos_key_touch(t, obj, VOS_KEY_OBJ, 0, t->ord.epoch);
-	/* whatever it hides may be dropped from here on */
-	if (rc == 0 && t->cont->df->floor >= t->ord.epoch)
-		vos_dropped(t, t->ord.epoch);
 	return rc;
 }
 

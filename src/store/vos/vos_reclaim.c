@@ -234,3 +234,10 @@ vos_reclaim_stop(struct vos_pool *pool)
 	while (!list_empty(&pool->reclaim))
 		job_destroy(pool, list_first(&pool->reclaim, struct vos_reclaim_job, link));
 }
+
+void co_fn
+vos_pool_settle(struct vos_pool *pool)
+{
+	while (pool->reclaim_running)
+		co_waitq_wait(&pool->reclaim_done, 0);
+}

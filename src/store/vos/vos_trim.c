@@ -203,7 +203,7 @@ stack_decide(struct walk *w, struct stack *s, const struct vos_punches *p)
 		it->drop = w->trim->mode == VOS_TRIM_ALL ||
 			   (hidden && !vos_needed(w->t, it->ord.epoch, next.epoch));
 		if (it->drop && hidden)
-			vos_dropped(w->t, next.epoch);
+			vos_dropped(w->t, it->ord.epoch, next.epoch);
 		left += !it->drop;
 	}
 	/* tombstones with nothing older left */
@@ -422,7 +422,7 @@ punch_drop(struct vos_tx *t, const struct vos_punches_df *list, uint32_t i, void
 	if (trim->mode == VOS_TRIM_ALL)
 		return true;
 	if (i > 0 && !vos_needed(t, epoch, list->ord[i - 1].epoch)) {
-		vos_dropped(t, list->ord[i - 1].epoch);
+		vos_dropped(t, epoch, list->ord[i - 1].epoch);
 		return true;
 	}
 	return trim->mode == VOS_TRIM_BELOW && epoch <= trim->below && a->retained > epoch;
@@ -764,11 +764,25 @@ vos_trim_destroy(struct vos_trim *trim)
  * --------------------------------------------------------------------------------------------------
  */
 
+/* Is every epoch of one list in the other? Duplicates do not matter. */
 static bool
 same_keep(const struct vos_cont *cont, const uint64_t *keep, uint32_t keep_nr)
 {
-	return cont->keep_nr == keep_nr &&
-	       (keep_nr == 0 || memcmp(cont->keep, keep, keep_nr * sizeof(*keep)) == 0);
+	uint32_t i, j, matched = 0;
+
+	for (i = 0; i < keep_nr; i++) {
+		for (j = 0; j < cont->keep_nr && cont->keep[j] != keep[i]; j++)
+			;
+		if (j == cont->keep_nr)
+			return false;
+	}
+	for (j = 0; j < cont->keep_nr; j++)
+		for (i = 0; i < keep_nr; i++)
+			if (cont->keep[j] == keep[i]) {
+				matched++;
+				break;
+			}
+	return matched == cont->keep_nr;
 }
 
 int co_fn

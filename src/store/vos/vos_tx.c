@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 
+enum { LOG_MAX = HEAP_TX_LOG_MAX - 4096 };
+
 static int
 cont_epochs(struct vos_tx *t, uint64_t max_epoch)
 {
@@ -54,21 +56,15 @@ tx_once(const struct vos_tx_args *args, struct heap_resv *resv, uint64_t *ret_ls
 	return 0;
 }
 
-/* Add a log reservation to what is reserved already. */
+/* Log space for the transaction; heap space too if none was reserved before. */
 static int co_fn
 reserve(const struct vos_tx_args *args, uint64_t log_bytes, struct heap_resv *resv)
 {
-	uint64_t heap_bytes = resv->heap_bytes != 0 ? 0 : args->heap_bytes;
-	struct heap_resv more;
-	int rc;
+	struct heap *heap = args->pool->heap;
 
-	rc = heap_reserve(args->pool->heap, log_bytes, heap_bytes, args->flags, &more);
-	if (rc != 0)
-		return rc;
-	resv->log_bytes += more.log_bytes;
-	resv->heap_bytes += more.heap_bytes;
-	resv->flags |= more.flags;
-	return 0;
+	if (resv->log_bytes != 0)
+		return heap_reserve_log(heap, resv, log_bytes);
+	return heap_reserve(heap, log_bytes, args->heap_bytes, args->flags, resv);
 }
 
 int co_fn
@@ -76,11 +72,11 @@ vos_tx_run(struct vos_tx_args *args)
 {
 	struct heap *heap = args->pool->heap;
 	struct heap_resv own = {0}, *resv = args->resv != NULL ? args->resv : &own;
-	bool largest = args->log_bytes >= HEAP_TX_LOG_MAX;
+	bool largest = args->log_bytes >= LOG_MAX;
 	uint64_t lsn = 0;
 	int rc, rc2;
 
-	rc = reserve(args, largest ? HEAP_TX_LOG_MAX : args->log_bytes, resv);
+	rc = reserve(args, largest ? LOG_MAX : args->log_bytes, resv);
 	while (rc == 0) {
 		do
 			rc = tx_once(args, resv, &lsn);
@@ -89,8 +85,7 @@ vos_tx_run(struct vos_tx_args *args)
 			break;
 		/* too little log or heap was promised; what is there may still be enough */
 		largest = true;
-		heap_unreserve(heap, resv);
-		rc = reserve(args, HEAP_TX_LOG_MAX, resv);
+		rc = reserve(args, LOG_MAX, resv);
 	}
 	heap_unreserve(heap, resv);
 	args->committed = rc == 0;

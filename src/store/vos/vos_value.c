@@ -226,7 +226,7 @@ vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, struc
 		link = (struct link){.off = off + offsetof(struct vos_sv_df, older)};
 	}
 	if (hidden && !vos_needed(t, t->ord.epoch, newer.epoch)) {
-		vos_dropped(t, newer.epoch);
+		vos_dropped(t, t->ord.epoch, newer.epoch);
 		return 0;
 	}
 	if (off == 0) {
@@ -242,7 +242,7 @@ vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, struc
 			rc = sv_alloc(t, piece, off, &new_off);
 			return rc != 0 ? rc : link_set(t, &link, new_off);
 		}
-		vos_dropped(t, newer.epoch);
+		vos_dropped(t, sv->epoch, newer.epoch);
 	}
 	return sv_replace(t, &link, off, piece);
 }

@@ -170,7 +170,7 @@ vos_needed(const struct vos_tx *t, uint64_t ver, uint64_t next)
 
 	if (next <= ver)
 		return false;
-	if (t->below != 0 && t->below < floor)
+	if (t->below != 0)
 		floor = t->below;
 	if (next > floor)
 		return true;
@@ -251,7 +251,7 @@ vos_punch_add(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, struct vos
 		else
 			placed = true;
 		if (newer.epoch != 0 && !vos_needed(t, o.epoch, newer.epoch)) {
-			vos_dropped(t, newer.epoch);
+			vos_dropped(t, o.epoch, newer.epoch);
 			continue;
 		}
 		out[nr++] = o;
