@@ -41,7 +41,7 @@ static log_sink_fn sink_fn;
 static void *sink_ctx;
 static _Atomic int sink_fd = STDERR_FILENO;
 static char program[32];
-static uint64_t (*ult_fn)(void);
+static uint64_t (*_Atomic ult_fn)(void);
 
 static const char *const level_names[] = {
     [LOG_LVL_NONE] = "NONE",  [LOG_LVL_CRIT] = "CRIT", [LOG_LVL_ERR] = "ERR ",
@@ -190,13 +190,14 @@ log_set_program(const char *name)
 void
 log_set_ult_fn(uint64_t (*fn)(void))
 {
-	ult_fn = fn;
+	atomic_store(&ult_fn, fn);
 }
 
 size_t
 log_format(const struct log_rec *rec, const struct timespec *now, char *buf, size_t size)
 {
 	char host[64] = "localhost";
+	uint64_t (*ult)(void) = atomic_load(&ult_fn);
 	struct tm tm;
 	int n;
 
@@ -208,8 +209,8 @@ log_format(const struct log_rec *rec, const struct timespec *now, char *buf, siz
 	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
 	    (int)(now->tv_nsec / 10000000), host,
 	    program[0] != '\0' ? program : program_invocation_short_name, (int)getpid(),
-	    syscall(SYS_gettid), ult_fn == NULL ? 0ull : (unsigned long long)ult_fn(),
-	    rec->facility, level_names[rec->level], rec->file, rec->line, rec->func, rec->text);
+	    syscall(SYS_gettid), ult == NULL ? 0ull : (unsigned long long)ult(), rec->facility,
+	    level_names[rec->level], rec->file, rec->line, rec->func, rec->text);
 	if (n < 0 || size < 2)
 		return 0;
 	if ((size_t)n > size - 2)

@@ -523,15 +523,34 @@ ignore_msg(struct xs_msg *msg)
 {
 }
 
+static int
+return_0(void *arg)
+{
+	return 0;
+}
+
+/* Calls to and fro until the loop spins again, 3 s at most. */
+static int
+call_until_credit(void *arg)
+{
+	struct xs *to = arg;
+	uint64_t give_up = xs_now_fresh_ns(co_xs()) + 3000 * MS;
+
+	while (co_xs()->spin_credit < XS_SPIN_MIN && xs_now_fresh_ns(co_xs()) < give_up)
+		xs_call_remote(to, return_0, NULL);
+	return (int)co_xs()->spin_credit;
+}
+
 static void
 test_spin_credit(void **state)
 {
 	struct xs_msg msgs[8];
 	struct test_xs t;
+	struct test_xs other;
 	int i;
 
 	test_xs_open(&t);
-	assert_int_equal(t.xs->spin_credit, XS_SPIN_CREDIT);
+	assert_int_equal(t.xs->spin_credit, XS_SPIN_FULL);
 	assert_int_equal(xs_thread_start(t.xs), 0);
 	for (i = 0; i < 8; i++) {
 		usleep(3000);
@@ -542,7 +561,16 @@ test_spin_credit(void **state)
 	xs_stop(t.xs);
 	xs_thread_join(t.xs);
 	/* rare messages: it has learnt to sleep at once */
-	assert_int_equal(t.xs->spin_credit, 0);
+	assert_true(t.xs->spin_credit < XS_SPIN_MIN);
+	/* a busy exchange, with both sides asleep at first: it learns the opposite */
+	test_xs_open(&other);
+	other.xs->spin_credit = 0;
+	t.xs->spin_credit = 0;
+	assert_int_equal(xs_thread_start(other.xs), 0);
+	assert_true(xs_call(t.xs, call_until_credit, other.xs) >= XS_SPIN_MIN);
+	xs_stop(other.xs);
+	xs_thread_join(other.xs);
+	test_xs_close(&other);
 	test_xs_close(&t);
 }
 

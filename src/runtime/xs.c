@@ -10,10 +10,12 @@
  * never read. Since the loop sees on waking that its mark was taken off, it knows how many kicks
  * were or will be given; destroying the xstream waits for the last of them.
  *
- * Spinning before a sleep pays only if something arrives soon. The loop keeps a credit: full after
- * a sleep that an event ended almost at once (a spin would have caught it), reduced by every sleep
- * that lasted longer. Without credit it sleeps at once, so that an engine with nothing but its
- * heartbeats does not burn 50 us for each of them.
+ * Spinning before a sleep pays only if something arrives soon. The loop keeps a credit of 0 to
+ * XS_SPIN_FULL and spins from XS_SPIN_MIN on: a spin that caught something adds, one in vain takes
+ * more than that away; without spinning, a short sleep (short enough that two loops which both
+ * sleep, and wake each other at 24 us a wake, find out together) adds a little and a long one takes
+ * it again. So a busy exchange spins, and an engine with nothing but its heartbeats, or a loop that
+ * waits for a slow disk, sleeps at once instead of burning 50 us each time.
  */
 #define LOG_FACILITY "rt"
 
@@ -82,7 +84,7 @@ xs_create(const struct xs_conf *conf, struct xs **ret_xs)
 	xs->env = conf->env;
 	xs->sim = conf->env->sim;
 	xs->spin_ns = (conf->spin_us != 0 ? conf->spin_us : XS_SPIN_DEFAULT) * 1000ull;
-	xs->spin_credit = XS_SPIN_CREDIT;
+	xs->spin_credit = XS_SPIN_FULL;
 	xs->stack_bytes = conf->stack_bytes != 0 ? conf->stack_bytes : 128 * 1024;
 #if defined(CO_ASAN) || defined(CO_TSAN)
 	xs->stack_bytes *= 4;
@@ -352,8 +354,9 @@ xs_turn(struct xs *xs)
 		}
 		xs->hook_next = NULL;
 	}
-	if (events > 0)
-		xs->last_event_ns = xs->now_ns;
+	if (events + ran > 0)
+		xs->last_progress_ns = xs->now_ns;
+	xs->turn_events = events;
 	xs->in_turn = false;
 	co_tls = saved;
 	return events + ran > 0;
@@ -405,13 +408,25 @@ wait_events(struct xs *xs, uint64_t until_ns)
 	return nr;
 }
 
-/* Sleep until an event, the earliest timer or the deadline (0 = none). */
 static void
-xs_sleep(struct xs *xs, uint64_t deadline_ns)
+spin_credit_add(struct xs *xs, int n)
+{
+	int credit = (int)xs->spin_credit + n;
+
+	xs->spin_credit = (uint32_t)(credit < 0              ? 0
+				     : credit > XS_SPIN_FULL ? XS_SPIN_FULL
+							     : credit);
+}
+
+/*
+ * Sleep until an event, the earliest timer or the deadline (0 = none). spun: a spin came before,
+ * in vain.
+ */
+static void
+xs_sleep(struct xs *xs, uint64_t deadline_ns, bool spun)
 {
 	uint64_t until = xs_next_timer_ns(xs);
 	struct xs_msg *old = NULL;
-	uint64_t start = xs->now_ns;
 	int nr;
 
 	if (deadline_ns != 0 && deadline_ns < until)
@@ -437,12 +452,12 @@ xs_sleep(struct xs *xs, uint64_t deadline_ns)
 		log_crit("%s: waiting for events failed: %s", xs->name, strerror(errno));
 		abort();
 	}
-	if (nr > 0 && xs_now_fresh_ns(xs) - start < 2 * xs->spin_ns) {
-		xs->spin_credit = XS_SPIN_CREDIT;
-		xs->last_event_ns = xs->now_ns;
-	} else {
-		xs->spin_credit -= xs->spin_credit < 4 ? xs->spin_credit : 4;
-	}
+	if (spun)
+		spin_credit_add(xs, -4);
+	else if (nr > 0 && xs_now_fresh_ns(xs) - xs->last_progress_ns < 3 * xs->spin_ns)
+		spin_credit_add(xs, 1);
+	else
+		spin_credit_add(xs, -1);
 }
 
 static bool
@@ -462,6 +477,8 @@ xs_stop_asked(void *arg)
 static int
 xs_loop(struct xs *xs, bool (*done)(void *arg), void *arg, uint64_t deadline_ns)
 {
+	bool spun = false;
+
 	if (deadline_ns != 0)
 		xs_now_fresh_ns(xs);
 	for (;;) {
@@ -471,15 +488,22 @@ xs_loop(struct xs *xs, bool (*done)(void *arg), void *arg, uint64_t deadline_ns)
 			return -DER_CANCELED;
 		if (deadline_ns != 0 && xs->now_ns >= deadline_ns)
 			return -DER_TIMEDOUT;
-		if (xs_turn(xs) || !list_empty(&xs->runq))
+		if (xs_turn(xs) || !list_empty(&xs->runq)) {
+			if (spun && xs->turn_events > 0)
+				spin_credit_add(xs, 2);
+			spun = false;
 			continue;
-		if (xs->spin_credit > 0 && xs->now_ns - xs->last_event_ns < xs->spin_ns) {
+		}
+		if (xs->spin_credit >= XS_SPIN_MIN &&
+		    xs->now_ns - xs->last_progress_ns < xs->spin_ns) {
 			/* Whoever we wait for may want this very core: a spin that kept it
 			 * made round trips on one core last 97 us instead of 15. */
 			sched_yield();
+			spun = true;
 			continue;
 		}
-		xs_sleep(xs, deadline_ns);
+		xs_sleep(xs, deadline_ns, spun);
+		spun = false;
 		if (deadline_ns != 0)
 			xs_now_fresh_ns(xs);
 	}

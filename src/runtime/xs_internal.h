@@ -61,7 +61,8 @@ enum {
 	XS_RUN_MAX = 128,   /* coroutines resumed in one turn before the sources are polled again */
 	XS_STACK_KEEP = 64, /* cached stacks kept for good */
 	XS_STACK_TRIM = 16, /* of the others, released per sleep */
-	XS_SPIN_CREDIT = 16,  /* see xs_sleep() */
+	XS_SPIN_FULL = 16,  /* credit for spinning: top of xs.c */
+	XS_SPIN_MIN = 4,
 	XS_SPIN_DEFAULT = 50, /* us */
 };
 
@@ -70,7 +71,8 @@ struct xs {
 	struct list runq;    /* struct co: ready to run */
 	struct list yielded; /* struct co: ready, but only in the next turn */
 	uint64_t now_ns;     /* the clock as of this turn */
-	uint64_t last_event_ns;
+	uint64_t last_progress_ns;
+	uint32_t turn_events; /* messages and sources' events of the last turn */
 	struct timer_heap timers;
 	struct list sources;
 	struct list *source_next; /* cursor of the walk, moved by a deletion */
