@@ -282,25 +282,24 @@ bt_op_init(struct bt_op *op, struct btree bt, struct heap_tx *tx)
  * ------------------------------------------------------------------------------------------------
  */
 
+/* Without branches that depend on the keys: they would be mispredicted every second time. */
 static inline void
-lower_bound_uint(const struct btree_node_df *node, uint32_t lo, uint64_t num, uint32_t *ret_pos,
+lower_bound_uint(const struct btree_node_df *node, uint32_t from, uint64_t num, uint32_t *ret_pos,
 		 bool *ret_equal)
 {
-	uint32_t hi = node->nr;
+	const uint8_t *base = (const uint8_t *)node + entries_at(node->cap);
+	const uint8_t *order = node->order + from;
+	uint32_t nr = node->nr - from, bytes = node->entry_words * 8;
 
-	*ret_equal = false;
-	while (lo < hi) {
-		uint32_t mid = (lo + hi) / 2;
-		uint64_t at = load_u64(bt_entry(node, mid));
+	while (nr > 0) {
+		uint32_t half = nr / 2;
+		bool below = load_u64(base + slot_of(node, order[half]) * bytes) < num;
 
-		if (at < num) {
-			lo = mid + 1;
-		} else {
-			*ret_equal = at == num;
-			hi = mid;
-		}
+		order = below ? order + half + 1 : order;
+		nr = below ? nr - half - 1 : half;
 	}
-	*ret_pos = lo;
+	*ret_pos = order - node->order;
+	*ret_equal = *ret_pos < node->nr && load_u64(bt_entry(node, *ret_pos)) == num;
 }
 
 int
