@@ -223,14 +223,18 @@ bt_cap(uint32_t size_log2, uint32_t entry_bytes)
 	return cap;
 }
 
+/* A damaged order is found by btree_verify(); here it must only not lead out of the node. */
+static inline uint32_t
+slot_of(const struct btree_node_df *node, uint8_t slot)
+{
+	return slot < node->cap ? slot : 0;
+}
+
 uint8_t *
 bt_entry(const struct btree_node_df *node, uint32_t pos)
 {
-	/* The mask of a damaged order is caught by btree_verify(); here it must only not go astray.
-	 */
-	uint32_t slot = node->order[pos] < node->cap ? node->order[pos] : 0;
-
-	return (uint8_t *)node + entries_at(node->cap) + slot * node->entry_words * 8;
+	return (uint8_t *)node + entries_at(node->cap) +
+	       slot_of(node, node->order[pos]) * node->entry_words * 8;
 }
 
 uint64_t
