@@ -118,17 +118,29 @@ void parent_put(dfs_t *dfs, const dfs_obj_t *obj, daos_handle_t oh);
  * dfs_unlink_entry removes the entry (files and links only: EISDIR) and tells what it was;
  * dfs_punch_object frees the data when the last user is gone. dfs_move_keep is dfs_move that leaves
  * the object of a replaced file in place and tells its id (type bits in *ret_mode, 0 when nothing
- * was replaced).
+ * was replaced). dfs_create_as creates a file, directory or link for somebody else and stats it in
+ * the same step (opening what exists unless O_EXCL). dfs_readdir_entries is dfs_readdirplus that
+ * also tells the entries; dfs_open_entry opens one of them without asking again.
  */
-__attribute__((visibility("default"))) int dfs_unlink_entry(dfs_t *dfs, dfs_obj_t *parent,
-							    const char *name,
-							    daos_obj_id_t *ret_oid,
-							    mode_t *ret_mode);
-__attribute__((visibility("default"))) int dfs_punch_object(dfs_t *dfs, daos_obj_id_t oid,
-							    mode_t mode);
-__attribute__((visibility("default"))) int dfs_move_keep(dfs_t *dfs, dfs_obj_t *parent,
-							 const char *name, dfs_obj_t *new_parent,
-							 const char *new_name,
-							 daos_obj_id_t *ret_oid, mode_t *ret_mode);
+#pragma GCC visibility push(default)
+struct dfs_owner {
+	uid_t uid;
+	gid_t gid;
+};
+int dfs_unlink_entry(dfs_t *dfs, dfs_obj_t *parent, const char *name, daos_obj_id_t *ret_oid,
+		     mode_t *ret_mode);
+int dfs_punch_object(dfs_t *dfs, daos_obj_id_t oid, mode_t mode);
+int dfs_move_keep(dfs_t *dfs, dfs_obj_t *parent, const char *name, dfs_obj_t *new_parent,
+		  const char *new_name, daos_obj_id_t *ret_oid, mode_t *ret_mode);
+int dfs_create_as(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int flags,
+		  const char *value, const struct dfs_owner *owner, dfs_obj_t **obj,
+		  struct stat *stbuf);
+int dfs_readdir_entries(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t *nr,
+			struct dirent *dirs, struct stat *stbufs, struct dfs_entry *entries);
+int dfs_open_entry(dfs_t *dfs, dfs_obj_t *parent, const char *name, const struct dfs_entry *e,
+		   int flags, dfs_obj_t **obj);
+/* The object was renamed: its entry is now name in parent. */
+void dfs_set_place(dfs_obj_t *obj, const dfs_obj_t *parent, const char *name);
+#pragma GCC visibility pop
 
 #endif

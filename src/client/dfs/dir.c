@@ -249,8 +249,8 @@ eq_get(dfs_t *dfs)
 }
 
 int
-dfs_readdirplus(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t *nr,
-		struct dirent *dirs, struct stat *stbufs)
+dfs_readdir_entries(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t *nr,
+		    struct dirent *dirs, struct stat *stbufs, struct dfs_entry *entries)
 {
 	uint32_t listed, kept = 0, at, i;
 	struct plus *all;
@@ -279,6 +279,8 @@ dfs_readdirplus(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t *nr,
 			if (rc != 0)
 				break;
 			entry_to_stat(dfs, &all[i].e, &all[i].array, &stbufs[kept]);
+			if (entries != NULL)
+				entries[kept] = all[i].e;
 			if (kept != at + i)
 				dirs[kept] = dirs[at + i];
 			dirs[kept].d_type = IFTODT(all[i].e.mode);

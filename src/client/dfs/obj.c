@@ -387,12 +387,13 @@ dfs_lookup_rel(dfs_t *dfs, dfs_obj_t *parent, const char *name, int flags, dfs_o
 /* Fill the entry of something new. */
 static int
 entry_prepare(dfs_t *dfs, const dfs_obj_t *parent, mode_t mode, daos_oclass_id_t cid,
-	      daos_size_t chunk, const char *value, struct dfs_entry *e)
+	      daos_size_t chunk, const char *value, const struct dfs_owner *owner,
+	      struct dfs_entry *e)
 {
 	memset(e, 0, sizeof(*e));
 	e->mode = mode;
-	e->uid = geteuid();
-	e->gid = getegid();
+	e->uid = owner != NULL ? owner->uid : geteuid();
+	e->gid = owner != NULL ? owner->gid : getegid();
 	now(&e->mtime);
 	e->ctime = e->mtime;
 	if (S_ISLNK(mode)) {
@@ -441,32 +442,20 @@ open_existing(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int 
 	return rc;
 }
 
-int
-dfs_open(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int flags,
-	 daos_oclass_id_t cid, daos_size_t chunk_size, const char *value, dfs_obj_t **obj)
+/* Create name, or open what is there unless O_EXCL. *ret_e is filled for what was created: mode 0
+ * otherwise. */
+static int
+create(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int flags,
+       daos_oclass_id_t cid, daos_size_t chunk_size, const char *value,
+       const struct dfs_owner *owner, struct dfs_entry *ret_e, dfs_obj_t **obj)
 {
 	struct dfs_entry e;
 	char *copy = NULL;
 	int rc;
 
-	if (dfs == NULL || obj == NULL)
-		return EINVAL;
-	rc = name_check(name, NULL);
-	if (rc == 0)
-		rc = flags_check(dfs, flags);
-	if (rc != 0)
-		return rc;
-	if (!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode))
-		return (mode & S_IFMT) == 0 ? EINVAL : ENOTSUP;
-	if ((flags & O_APPEND) != 0)
-		return ENOTSUP;
-	parent = dir_or_root(dfs, parent);
-	if (!S_ISDIR(parent->mode))
-		return ENOTDIR;
-	if ((flags & O_CREAT) == 0)
-		return open_existing(dfs, parent, name, mode, flags, obj);
+	memset(ret_e, 0, sizeof(*ret_e));
 	for (;;) {
-		rc = entry_prepare(dfs, parent, mode, cid, chunk_size, value, &e);
+		rc = entry_prepare(dfs, parent, mode, cid, chunk_size, value, owner, &e);
 		if (rc == 0)
 			rc = entry_insert(parent->oh, name, &e, S_ISLNK(mode) ? value : NULL);
 		if (rc == EEXIST && (flags & O_EXCL) == 0) {
@@ -484,7 +473,65 @@ dfs_open(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int flags
 		if (copy == NULL)
 			return ENOMEM;
 	}
+	*ret_e = e;
 	return obj_open_entry(dfs, &parent->oid, name, &e, flags, copy, obj);
+}
+
+static int
+create_check(dfs_t *dfs, dfs_obj_t **parent, const char *name, mode_t mode, int flags)
+{
+	int rc;
+
+	rc = name_check(name, NULL);
+	if (rc == 0)
+		rc = flags_check(dfs, flags);
+	if (rc != 0)
+		return rc;
+	if (!S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode))
+		return (mode & S_IFMT) == 0 ? EINVAL : ENOTSUP;
+	*parent = dir_or_root(dfs, *parent);
+	return S_ISDIR((*parent)->mode) ? 0 : ENOTDIR;
+}
+
+int
+dfs_open(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int flags,
+	 daos_oclass_id_t cid, daos_size_t chunk_size, const char *value, dfs_obj_t **obj)
+{
+	struct dfs_entry e;
+	int rc;
+
+	if (dfs == NULL || obj == NULL)
+		return EINVAL;
+	rc = create_check(dfs, &parent, name, mode, flags);
+	if (rc != 0)
+		return rc;
+	if ((flags & O_APPEND) != 0)
+		return ENOTSUP;
+	if ((flags & O_CREAT) == 0)
+		return open_existing(dfs, parent, name, mode, flags, obj);
+	return create(dfs, parent, name, mode, flags, cid, chunk_size, value, NULL, &e, obj);
+}
+
+int
+dfs_create_as(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int flags,
+	      const char *value, const struct dfs_owner *owner, dfs_obj_t **obj, struct stat *stbuf)
+{
+	struct dfs_entry e;
+	int rc;
+
+	rc = create_check(dfs, &parent, name, mode, flags | O_CREAT);
+	if (rc == 0)
+		rc = create(dfs, parent, name, mode, flags, 0, 0, value, owner, &e, obj);
+	if (rc != 0)
+		return rc;
+	if (e.mode != 0) { /* new: there is nothing to ask */
+		entry_to_stat(dfs, &e, NULL, stbuf);
+		return 0;
+	}
+	rc = dfs_ostat(dfs, *obj, stbuf);
+	if (rc != 0)
+		dfs_release(*obj);
+	return rc;
 }
 
 int
@@ -503,7 +550,7 @@ dfs_mkdir(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, daos_ocl
 	parent = dir_or_root(dfs, parent);
 	if (!S_ISDIR(parent->mode))
 		return ENOTDIR;
-	rc = entry_prepare(dfs, parent, S_IFDIR | (mode & 07777), cid, 0, NULL, &e);
+	rc = entry_prepare(dfs, parent, S_IFDIR | (mode & 07777), cid, 0, NULL, NULL, &e);
 	return rc == 0 ? entry_insert(parent->oh, name, &e, NULL) : rc;
 }
 
