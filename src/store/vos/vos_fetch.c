@@ -167,7 +167,7 @@ grow(void **arr, const void *inl, uint64_t nr, uint64_t need, uint64_t *cap, siz
 		return 0;
 	while (new_cap < need)
 		new_cap *= 2;
-	if (*arr == inl) {
+	if (inl != NULL && *arr == inl) {
 		p = mem_alloc(new_cap * size);
 		if (p != NULL)
 			memcpy(p, inl, nr * size);

@@ -505,7 +505,7 @@ trim_akeys(struct walk *w, const struct vos_oid *oid, uint64_t dkey, const struc
 	CLEANUP(keybuf_fini)
 	struct vos_keybuf name = {0};
 	uint64_t akey;
-	bool gone;
+	bool gone = false;
 	int rc;
 
 	for (;;) {
@@ -533,7 +533,7 @@ trim_dkey(struct walk *w, const struct vos_oid *oid, uint64_t obj, const struct 
 	  uint64_t dkey, struct vos_punches p)
 {
 	const struct vos_key_df *k;
-	bool gone;
+	bool gone = false;
 	int rc;
 
 	k = vos_key_at(w->t->heap, dkey, VOS_KEY_DKEY, &rc);

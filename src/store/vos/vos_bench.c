@@ -1,0 +1,395 @@
+/*
+ * Speed of VOS alone on one core, on real files: vos_bench [-d DIR] [-t SECONDS] [-k KEYS] [-j FILE] [CASE...]
+ *
+ * Every case runs a number of coroutines ("depth") that each do one operation after the other; updates
+ * count when they are durable. Prints operations per second, CPU time per operation of the whole
+ * process, and how many transactions one log write carried.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "runtime/xs.h"
+#include "store/vos/vos_internal.h"
+
+struct bench_case {
+	const char *name;
+	const char *help;
+	bool update;
+	bool array;
+	bool fresh; /* every operation makes a new dkey */
+	uint32_t size;
+	uint32_t depth;
+};
+
+static const struct bench_case cases[] = {
+    {"u64-1", "64 B values, update, one at a time", true, false, false, 64, 1},
+    {"u64-64", "64 B values, update", true, false, false, 64, 64},
+    {"u64-256", "64 B values, update", true, false, false, 64, 256},
+    {"f64-1", "64 B values, fetch", false, false, false, 64, 1},
+    {"f64-64", "64 B values, fetch", false, false, false, 64, 64},
+    {"u4k-1", "4 KiB extents, overwrite, one at a time", true, true, false, 4096, 1},
+    {"u4k-64", "4 KiB extents, overwrite", true, true, false, 4096, 64},
+    {"u4k-256", "4 KiB extents, overwrite", true, true, false, 4096, 256},
+    {"f4k-1", "4 KiB extents, fetch", false, true, false, 4096, 1},
+    {"f4k-64", "4 KiB extents, fetch", false, true, false, 4096, 64},
+    {"c64-64", "64 B values, new keys", true, false, true, 64, 64},
+    {"u1m-8", "1 MiB extents, overwrite", true, true, false, 1 << 20, 8},
+    {"f1m-8", "1 MiB extents, fetch", false, true, false, 1 << 20, 8},
+};
+enum { CASE_NR = sizeof(cases) / sizeof(cases[0]) };
+
+struct bench {
+	struct env env;
+	struct xs *xs;
+	struct dev_dir *dir;
+	struct vos_pool *pool;
+	struct vos_cont *cont;
+	const char *path;
+	double seconds;
+	uint64_t keys;
+	FILE *json;
+	bool selected[CASE_NR];
+	bool any;
+	/* the case under way */
+	const struct bench_case *c;
+	uint64_t keys_now;
+	uint64_t end_ns;
+	uint64_t ops;
+	uint64_t epoch;
+	uint64_t rng;
+	uint64_t fresh;
+	uint64_t left; /* operations still to start; UINT64_MAX: until end_ns */
+	bool sequential;
+	int rc;
+};
+
+static uint64_t
+next_rand(struct bench *b)
+{
+	b->rng ^= b->rng << 13;
+	b->rng ^= b->rng >> 7;
+	b->rng ^= b->rng << 17;
+	return b->rng;
+}
+
+static double
+cpu_seconds(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return ru.ru_utime.tv_sec + ru.ru_stime.tv_sec +
+	       (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
+}
+
+/* Where operation number n goes: 64 extents to a dkey, 1024 dkeys to an object. */
+struct place {
+	struct vos_oid oid;
+	uint64_t dkey_num;
+	daos_key_t dkey;
+	daos_recx_t recx;
+	daos_iod_t iod;
+	struct vos_io io;
+};
+
+static void
+place(const struct bench_case *c, uint64_t n, uint64_t epoch, struct place *p)
+{
+	uint64_t per_dkey = c->size >= 1 << 20 ? 1 : 64;
+
+	memset(p, 0, sizeof(*p));
+	p->dkey_num = c->array ? n / per_dkey : n;
+	p->oid.id.hi = (uint64_t)(c->array ? DAOS_OT_ARRAY_BYTE : DAOS_OT_MULTI_UINT64) << 56;
+	p->oid.id.lo = 1 + c->size + (uint64_t)c->fresh + p->dkey_num / 1024 * 16;
+	p->dkey = (daos_key_t){.iov_buf = &p->dkey_num, .iov_buf_len = 8, .iov_len = 8};
+	p->recx = (daos_recx_t){.rx_idx = n % per_dkey * c->size, .rx_nr = c->size};
+	p->iod = (daos_iod_t){
+	    .iod_name = {.iov_buf = c->array ? "0" : "akey0000", .iov_len = c->array ? 1 : 8},
+	    .iod_type = c->array ? DAOS_IOD_ARRAY : DAOS_IOD_SINGLE,
+	    .iod_size = c->array ? 1 : c->size,
+	    .iod_nr = 1,
+	    .iod_recxs = &p->recx,
+	};
+	p->io = (struct vos_io){
+	    .oid = p->oid,
+	    .epoch = epoch,
+	    .dkey = &p->dkey,
+	    .iods = &p->iod,
+	    .iod_nr = 1,
+	};
+}
+
+static int co_fn
+one_update(struct bench *b, uint64_t n)
+{
+	struct place p;
+	struct vos_update *up;
+	const struct iovec *iov;
+	uint32_t i, nr;
+	int rc;
+
+	place(b->c, n, ++b->epoch, &p);
+	rc = vos_update_begin(b->cont, &p.io, &up);
+	if (rc != 0)
+		return rc;
+	iov = vos_update_iov(up, 0, &nr);
+	for (i = 0; i < nr; i++)
+		memset(iov[i].iov_base, (int)n, iov[i].iov_len);
+	return vos_update_end(up);
+}
+
+static int co_fn
+one_fetch(struct bench *b, uint64_t n)
+{
+	struct place p;
+	struct vos_fetch *f;
+	const struct iovec *iov;
+	uint32_t nr;
+	int rc;
+
+	place(b->c, n, UINT64_MAX, &p);
+	rc = vos_fetch_begin(b->cont, &p.io, 0, &f);
+	if (rc != 0)
+		return rc;
+	iov = vos_fetch_iov(f, 0, &nr);
+	if (nr == 0 || iov[0].iov_base == NULL || *(uint8_t *)iov[0].iov_base != (uint8_t)n)
+		rc = -DER_MISC;
+	vos_fetch_end(f);
+	return rc;
+}
+
+static int co_fn
+worker(void *arg)
+{
+	struct bench *b = arg;
+
+	while (b->rc == 0 && b->left > 0) {
+		uint64_t n;
+		int rc;
+
+		if (b->left != UINT64_MAX)
+			b->left--;
+		else if (xs_now_ns(b->xs) >= b->end_ns)
+			break;
+		n = b->sequential || b->c->fresh ? b->fresh++ : next_rand(b) % b->keys_now;
+		rc = b->c->update ? one_update(b, n) : one_fetch(b, n);
+		if (rc != 0 && b->rc == 0)
+			b->rc = rc;
+		b->ops++;
+		if (!b->c->update && b->ops % 256 == 0) {
+			xs_now_fresh_ns(b->xs);
+			co_yield();
+		}
+	}
+	return 0;
+}
+
+static int co_fn
+workers(struct bench *b, uint32_t nr)
+{
+	struct co_group g;
+	uint32_t i;
+
+	co_group_init(&g);
+	for (i = 0; i < nr; i++)
+		co_group_spawn(&g, worker, b);
+	co_group_join(&g);
+	return b->rc;
+}
+
+/* Write every place once, so that the case finds something. */
+static int co_fn
+prefill(struct bench *b, const struct bench_case *c)
+{
+	struct bench_case fill = *c;
+	int rc;
+
+	fill.update = true;
+	b->c = &fill;
+	b->fresh = 0;
+	b->sequential = true;
+	b->left = b->keys_now;
+	rc = workers(b, 64);
+	b->sequential = false;
+	return rc;
+}
+
+static void
+report(struct bench *b, double wall, double cpu, const struct heap_stats *h0,
+       const struct heap_stats *h1, const struct data_stats *d0, const struct data_stats *d1)
+{
+	const struct bench_case *c = b->c;
+	double rate = b->ops / wall, us = cpu * 1e6 / b->ops;
+	uint64_t logs = h1->log_write_nr - h0->log_write_nr;
+	uint64_t writes = d1->write_nr - d0->write_nr;
+	double amp = (double)(h1->log_written_bytes - h0->log_written_bytes +
+			      (h1->ckpt_page_nr - h0->ckpt_page_nr) * 8192 +
+			      d1->written_bytes - d0->written_bytes) /
+		     ((double)b->ops * c->size);
+
+	printf("%-9s %-40s %10.0f /s %7.2f us cpu", c->name, c->help, rate, us);
+	if (c->size >= 1 << 20)
+		printf("  %6.0f MiB/s", rate * c->size / (1 << 20));
+	if (c->update)
+		printf("  %5.1f tx/log write, %5.1f updates/data write, amplification %.2f",
+		       logs == 0 ? 0.0 : (double)(h1->tx_nr - h0->tx_nr) / logs,
+		       writes == 0 ? 0.0 : (double)b->ops / writes, amp);
+	printf("\n");
+	fflush(stdout);
+	if (b->json != NULL)
+		fprintf(b->json,
+			"%s{\"group\": \"vos\", \"name\": \"%s\", \"value\": %.0f, \"unit\": "
+			"\"op/s\", \"cpu_us_per_op\": %.3f}",
+			b->any ? ",\n" : "", c->name, rate, us);
+	b->any = true;
+}
+
+static int co_fn
+run_case(struct bench *b, const struct bench_case *c)
+{
+	struct heap_stats h0, h1;
+	struct data_stats d0, d1;
+	uint64_t start;
+	double cpu;
+	int rc = 0;
+
+	b->keys_now = c->size >= 1 << 20 ? 64 : c->size >= 4096 ? b->keys / 4 : b->keys;
+	if (!c->fresh)
+		rc = prefill(b, c);
+	if (rc != 0)
+		return rc;
+	b->c = c;
+	b->ops = 0;
+	b->left = UINT64_MAX;
+	heap_stats(b->pool->heap, &h0);
+	data_stats(b->pool->data, &d0);
+	cpu = cpu_seconds();
+	start = xs_now_fresh_ns(b->xs);
+	b->end_ns = start + b->seconds * 1e9;
+	rc = workers(b, c->depth);
+	cpu = cpu_seconds() - cpu;
+	heap_stats(b->pool->heap, &h1);
+	data_stats(b->pool->data, &d1);
+	if (rc == 0)
+		report(b, (xs_now_fresh_ns(b->xs) - start) / 1e9, cpu, &h0, &h1, &d0, &d1);
+	return rc;
+}
+
+static int
+bench_main(void *arg)
+{
+	struct bench *b = arg;
+	static const uuid_t uuid = {1};
+	struct vos_pool_conf conf = {
+	    .name = "bench",
+	    .scm_bytes = 1ull << 30,
+	    .nvme_bytes = 4ull << 30,
+	    .wal_bytes = 256 << 20,
+	    .cache_bytes = 1 << 30,
+	};
+	uint32_t i;
+	int rc;
+
+	rc = vos_pool_create(b->dir, b->xs, &conf);
+	if (rc == 0)
+		rc = vos_pool_open(b->dir, b->xs, &conf, &b->pool);
+	if (rc != 0)
+		return rc;
+	rc = vos_cont_create(b->pool, uuid);
+	if (rc == 0)
+		rc = vos_cont_open(b->pool, uuid, &b->cont);
+	for (i = 0; rc == 0 && i < CASE_NR; i++)
+		if (b->selected[i])
+			rc = run_case(b, &cases[i]);
+	vos_cont_close(b->cont);
+	vos_pool_close(b->pool);
+	if (rc == 0)
+		rc = vos_pool_destroy(b->dir, b->xs, conf.name);
+	return rc;
+}
+
+static int
+usage(void)
+{
+	uint32_t i;
+
+	fprintf(stderr,
+		"usage: vos_bench [-d DIR] [-t SECONDS] [-k KEYS] [-j FILE] [CASE...]\ncases:\n");
+	for (i = 0; i < CASE_NR; i++)
+		fprintf(stderr, "  %-9s %s, depth %u\n", cases[i].name, cases[i].help,
+			cases[i].depth);
+	return 2;
+}
+
+static bool
+select_case(struct bench *b, const char *name)
+{
+	bool found = false;
+	uint32_t i;
+
+	for (i = 0; i < CASE_NR; i++)
+		if (strncmp(cases[i].name, name, strlen(name)) == 0)
+			found = b->selected[i] = true;
+	return found;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct bench b = {.seconds = 2, .keys = 100000, .rng = 88172645463325252ull};
+	char path[] = "/tmp/vos_bench.XXXXXX";
+	int opt, i, rc;
+
+	while ((opt = getopt(argc, argv, "d:t:k:j:h")) != -1) {
+		if (opt == 'd')
+			b.path = optarg;
+		else if (opt == 't')
+			b.seconds = atof(optarg);
+		else if (opt == 'k')
+			b.keys = strtoull(optarg, NULL, 0);
+		else if (opt == 'j')
+			b.json = fopen(optarg, "w");
+		else
+			return usage();
+	}
+	if (b.seconds <= 0 || b.keys < 64)
+		return usage();
+	for (i = optind; i < argc; i++)
+		if (!select_case(&b, argv[i]))
+			return usage();
+	if (optind == argc)
+		memset(b.selected, 1, sizeof(b.selected));
+	if (b.path == NULL)
+		b.path = mkdtemp(path);
+	if (b.path == NULL) {
+		fprintf(stderr, "vos_bench: no directory: %s\n", strerror(errno));
+		return 1;
+	}
+	env_init_real(&b.env);
+	rc = xs_create(&(struct xs_conf){.name = "bench", .env = &b.env, .cpu = -1}, &b.xs);
+	if (rc == 0)
+		rc = dev_dir_open_files(b.path, &b.dir);
+	if (b.json != NULL)
+		fprintf(b.json, "[");
+	if (rc == 0)
+		rc = xs_call(b.xs, bench_main, &b);
+	if (b.json != NULL) {
+		fprintf(b.json, "]\n");
+		fclose(b.json);
+	}
+	if (b.dir != NULL)
+		dev_dir_close(b.dir);
+	if (b.xs != NULL)
+		xs_destroy(b.xs);
+	if (b.path == path)
+		rmdir(path);
+	if (rc != 0)
+		fprintf(stderr, "vos_bench: " ERR_F "\n", ERR_P(rc));
+	return rc != 0;
+}
