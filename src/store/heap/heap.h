@@ -105,6 +105,9 @@ struct xs *heap_xs(const struct heap *heap);
 /* Address of a byte known to be resident (seen since the last yield, or pinned). */
 void *heap_ptr(const struct heap *heap, uint64_t off);
 
+/* Where off is or would be, resident or not; for prefetching only. */
+const void *heap_addr(const struct heap *heap, uint64_t off);
+
 /* Address of [off, off+len) or NULL when part of it is not resident (return HEAP_MISS) or when the
  * range is not inside the region (damaged pointer: heap_retry() then gives -DER_CSUM). len > 0. */
 void *heap_try(struct heap *heap, uint64_t off, uint32_t len);

@@ -131,6 +131,13 @@ heap_ptr(const struct heap *heap, uint64_t off)
 	return heap->base + off;
 }
 
+const void *
+heap_addr(const struct heap *heap, uint64_t off)
+{
+	/* Not pointer arithmetic: off may come from a damaged page. */
+	return (const void *)((uintptr_t)heap->base + off);
+}
+
 uint64_t
 heap_off(const struct heap *heap, const void *ptr)
 {

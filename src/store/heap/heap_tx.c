@@ -467,7 +467,8 @@ heap_reserve(struct heap *heap, uint64_t log_bytes, uint64_t heap_bytes, uint32_
 int co_fn
 heap_reserve_log(struct heap *heap, struct heap_resv *resv, uint64_t log_bytes)
 {
-	uint64_t cost;
+	bool reclaim = resv->flags & HEAP_RESV_RECLAIM;
+	uint64_t old_cost = wal_cost(resv->log_bytes), cost;
 	int rc;
 
 	if (heap->rc != 0)
@@ -477,9 +478,16 @@ heap_reserve_log(struct heap *heap, struct heap_resv *resv, uint64_t log_bytes)
 		return -DER_INVAL;
 	if (log_bytes <= resv->log_bytes)
 		return 0;
-	cost = wal_cost(log_bytes) - wal_cost(resv->log_bytes);
-	rc = wal_reserve(heap->wal, cost, resv->flags & HEAP_RESV_RECLAIM,
-			 resv->flags & HEAP_RESV_NOWAIT);
+	cost = wal_cost(log_bytes);
+	if (resv->flags & HEAP_RESV_NOWAIT) {
+		rc = wal_reserve(heap->wal, cost - old_cost, reclaim, true);
+	} else {
+		/* Wait with empty hands, or those who raise could wait for each other for ever. */
+		wal_unreserve(heap->wal, old_cost);
+		rc = wal_reserve(heap->wal, cost, reclaim, false);
+		if (rc != 0) /* the log is dead: only the books must be right */
+			wal_reserve_back(heap->wal, old_cost);
+	}
 	if (rc == 0)
 		resv->log_bytes = log_bytes;
 	return rc;

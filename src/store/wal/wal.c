@@ -190,6 +190,12 @@ wal_reserve(struct wal *wal, uint64_t cost, bool last, bool nowait)
 }
 
 void
+wal_reserve_back(struct wal *wal, uint64_t cost)
+{
+	wal->reserved_bytes += cost;
+}
+
+void
 wal_unreserve(struct wal *wal, uint64_t cost)
 {
 	assert(wal->reserved_bytes >= cost);

@@ -70,6 +70,9 @@ uint64_t wal_cost(uint64_t rec_bytes);
 /* Promise cost bytes. Waits (FIFO) for the tail to move, unless nowait: -DER_AGAIN. last: may use
  * the part kept for operations that free space. The wal's error once it failed. */
 int co_fn wal_reserve(struct wal *wal, uint64_t cost, bool last, bool nowait);
+/* Take cost again that was given back just before, whether it fits or not: after wal_reserve()
+ * failed for good. */
+void wal_reserve_back(struct wal *wal, uint64_t cost);
 /* Give a promise back; also done for each record after it was appended. */
 void wal_unreserve(struct wal *wal, uint64_t cost);
 
