@@ -6,7 +6,8 @@
  * arrive whole and normally in order, but a broken connection loses what was under way without a
  * word: liveness, deadlines and repetition are the business of the layer above.
  *
- * Implementations: libfabric (fabric_ofi.c) and the simulated network (fabric_sim.c).
+ * Implementations: TCP sockets (fabric_tcp.c), libfabric for everything else (fabric_ofi.c), and
+ * the simulated network (fabric_sim.c).
  *
  * All calls and callbacks happen on the thread of the endpoint's xstream. Callbacks run in the
  * event loop, outside any coroutine, and never from inside a call into the fabric, except those of
@@ -20,6 +21,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include <daos_errno.h>
+
 #include "base/list.h"
 #include "runtime/xs.h"
 
@@ -27,7 +30,7 @@ enum {
 	FAB_MSG_MAX = 49 * 1024, /* bytes of one message */
 	FAB_URI_MAX = 96,        /* with the final zero */
 	FAB_RMA_IOV_MAX = 4,     /* local segments of one RMA operation */
-	FAB_PRIV_WORDS = 16,     /* room for the implementation inside an operation */
+	FAB_PRIV_WORDS = 36,     /* room for the implementation inside an operation */
 };
 
 struct fab_ep;
@@ -56,6 +59,9 @@ struct fab_events {
 	void (*recv)(void *arg, struct fab_rx *rx, const uint8_t *msg, uint32_t len);
 	/* Something moved since a call returned -DER_AGAIN: worth trying again. */
 	void (*ready)(void *arg);
+	/* A connection with the peer broke by itself; what was under way may be lost. Not every
+	 * network notices. peer_arg is what fab_peer_open() was given. */
+	void (*lost)(void *arg, void *peer_arg);
 };
 
 /* --- remote memory ---------------------------------------------------------------------------- */
@@ -107,7 +113,8 @@ struct net {
 
 struct fab_ops {
 	void (*ep_close)(struct fab_ep *ep);
-	int (*peer_open)(struct fab_ep *ep, const char *uri, struct fab_peer **ret_peer);
+	int (*peer_open)(struct fab_ep *ep, const char *uri, void *peer_arg,
+			 struct fab_peer **ret_peer);
 	void (*peer_close)(struct fab_ep *ep, struct fab_peer *peer);
 	int (*peer_probe)(struct fab_ep *ep, struct fab_peer *peer);
 	int (*peer_reset)(struct fab_ep *ep, struct fab_peer *peer);
@@ -120,12 +127,14 @@ struct fab_ops {
 		       struct fab_mr **ret_mr);
 	void (*mr_close)(struct fab_ep *ep, struct fab_mr *mr);
 	int (*rma)(struct fab_ep *ep, struct fab_peer *peer, struct fab_rma *op);
+	int (*rma_cancel)(struct fab_ep *ep, struct fab_rma *op); /* NULL: cannot */
 };
 struct fab_ep {
 	const struct fab_ops *ops;
 	struct xs *xs;
 	const struct fab_events *events;
 	void *arg;
+	bool revokes; /* fab_mr_close() ends the transfers that have begun, too */
 	char uri[FAB_URI_MAX];
 };
 
@@ -148,9 +157,9 @@ fab_ep_close(struct fab_ep *ep)
 
 /* -DER_INVAL for an address of another network. No contact is made. */
 static inline int
-fab_peer_open(struct fab_ep *ep, const char *uri, struct fab_peer **ret_peer)
+fab_peer_open(struct fab_ep *ep, const char *uri, void *peer_arg, struct fab_peer **ret_peer)
 {
-	return ep->ops->peer_open(ep, uri, ret_peer);
+	return ep->ops->peer_open(ep, uri, peer_arg, ret_peer);
 }
 
 static inline void
@@ -195,7 +204,7 @@ fab_tx_free(struct fab_ep *ep, struct fab_tx *tx)
 }
 
 /* 0: accepted. -DER_AGAIN: not now, events->ready() tells when to try again (but nothing does if
- * the peer never answers: use a timer as well). Otherwise failed. */
+ * the peer never answers: use a timer as well). -DER_UNREACH: nobody is there. Otherwise failed. */
 static inline int
 fab_send(struct fab_ep *ep, struct fab_peer *peer, struct fab_tx *tx)
 {
@@ -221,8 +230,8 @@ fab_mr_open(struct fab_ep *ep, void *buf, size_t len, uint32_t access, struct fa
 	return ep->ops->mr_open(ep, buf, len, access, ret_mr);
 }
 
-/* After return no new transfer reaches the memory; one that had begun may still touch it, see
- * fab_peer_reset(). */
+/* After return no new transfer reaches the memory; one that had begun may still touch it, unless
+ * ep->revokes. See fab_peer_reset(). */
 static inline void
 fab_mr_close(struct fab_ep *ep, struct fab_mr *mr)
 {
@@ -235,6 +244,14 @@ static inline int
 fab_rma(struct fab_ep *ep, struct fab_peer *peer, struct fab_rma *op)
 {
 	return ep->ops->rma(ep, peer, op);
+}
+
+/* Take back a transfer that has not ended: local memory is not touched any more and done() will not
+ * be called. -DER_NOSYS where the network cannot do that: then fab_peer_reset() ends it. */
+static inline int
+fab_rma_cancel(struct fab_ep *ep, struct fab_rma *op)
+{
+	return ep->ops->rma_cancel != NULL ? ep->ops->rma_cancel(ep, op) : -DER_NOSYS;
 }
 
 #endif

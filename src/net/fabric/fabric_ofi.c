@@ -56,6 +56,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/fabric/fabric.h"
+#include "net/fabric/fabric_internal.h"
+#include "net/fabric/ip.h"
 #include "net/rpc/rpc.h"
 #include "runtime/fork_gen.h"
 
@@ -592,27 +594,6 @@ ofi_prepare_sleep(struct xs_source *src)
 
 /* --- peers ------------------------------------------------------------------------------------ */
 
-static int
-sin_parse(const char *addr, struct sockaddr_in *sin)
-{
-	char ip[INET_ADDRSTRLEN];
-	const char *colon = strrchr(addr, ':');
-	unsigned long port;
-	char *end;
-
-	if (colon == NULL || (size_t)(colon - addr) >= sizeof(ip))
-		return -DER_INVAL;
-	memcpy(ip, addr, (size_t)(colon - addr));
-	ip[colon - addr] = 0;
-	port = strtoul(colon + 1, &end, 10);
-	if (end == colon + 1 || *end != 0 || port == 0 || port > UINT16_MAX)
-		return -DER_INVAL;
-	memset(sin, 0, sizeof(*sin));
-	sin->sin_family = AF_INET;
-	sin->sin_port = htons((uint16_t)port);
-	return inet_pton(AF_INET, ip, &sin->sin_addr) == 1 ? 0 : -DER_INVAL;
-}
-
 /* Addresses that are not IP travel as hexadecimal digits. */
 static int
 raw_parse(const char *addr, uint8_t *raw, size_t size)
@@ -631,7 +612,7 @@ raw_parse(const char *addr, uint8_t *raw, size_t size)
 }
 
 static int
-ofi_peer_open(struct fab_ep *base, const char *uri, struct fab_peer **ret_peer)
+ofi_peer_open(struct fab_ep *base, const char *uri, void *peer_arg, struct fab_peer **ret_peer)
 {
 	struct ofi_ep *ep = ofi_ep(base);
 	const char *addr = strstr(uri, "://");
@@ -646,7 +627,7 @@ ofi_peer_open(struct fab_ep *base, const char *uri, struct fab_peer **ret_peer)
 		return -DER_NOMEM;
 	peer->probe_fd = -1;
 	if (ep->net->ip)
-		rc = sin_parse(addr + 3, &peer->sin);
+		rc = ip_parse(addr + 3, &peer->sin);
 	else
 		rc = raw_parse(addr + 3, raw, sizeof(raw));
 	if (rc == 0 && fi_av_insert(ep->av, ep->net->ip ? (void *)&peer->sin : raw, 1, &peer->addr,
@@ -670,47 +651,13 @@ ofi_peer_close(struct fab_ep *base, struct fab_peer *peer)
 	free(peer);
 }
 
-/*
- * A connection of our own to the peer's listening port, closed at once when it comes up: the only
- * quick way to learn that nobody listens. On one node the answer is there when connect() returns.
- */
 static int
 ofi_peer_probe(struct fab_ep *base, struct fab_peer *peer)
 {
-	struct ofi_ep *ep = ofi_ep(base);
-	struct pollfd pfd;
-	socklen_t len = sizeof(int);
-	int err = 0;
-
-	if (!ep->net->ip)
-		return 0;
-	if (peer->probe_fd < 0) {
-		peer->probe_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (peer->probe_fd < 0)
-			return 0;
-		if (connect(peer->probe_fd, (struct sockaddr *)&peer->sin, sizeof(peer->sin)) != 0)
-			err = errno;
-		if (err == EINPROGRESS)
-			return -DER_AGAIN;
-	} else {
-		pfd = (struct pollfd){.fd = peer->probe_fd, .events = POLLOUT};
-		if (poll(&pfd, 1, 0) == 0)
-			return -DER_AGAIN;
-		(void)getsockopt(peer->probe_fd, SOL_SOCKET, SO_ERROR, &err, &len);
-	}
-	close(peer->probe_fd);
-	peer->probe_fd = -1;
-	return err == ECONNREFUSED ? -DER_UNREACH : 0;
+	return ofi_ep(base)->net->ip ? ip_probe(&peer->sin, &peer->probe_fd) : 0;
 }
 
 /* --- breaking connections --------------------------------------------------------------------- */
-
-static bool
-sin_same(const struct sockaddr_in *a, const struct sockaddr_in *b, bool port)
-{
-	return a->sin_family == AF_INET && b->sin_family == AF_INET &&
-	       a->sin_addr.s_addr == b->sin_addr.s_addr && (!port || a->sin_port == b->sin_port);
-}
 
 static uint32_t
 tcp_silent_ms(int fd)
@@ -745,16 +692,12 @@ ep_fds(const struct ofi_ep *ep, void (*fn)(const struct ofi_ep *ep, int fd, void
 /*
  * Which sockets lead to the peer? One that we connected has the peer's address as its other end.
  * One that the peer connected comes from an arbitrary port of its host, and the library does not
- * tell whose it is. Breaking is asked for only when the peer has been silent, so of the connections
- * from its host those are taken over which nothing has come for a second, and in any case the one
- * that has been silent longest. If an innocent one is among them, its two ends just connect again.
+ * tell whose it is: of those from its host, the ones over which nothing has come for a second are
+ * taken. If an innocent one is among them, its two ends just connect again.
  */
 struct shut {
 	const struct fab_peer *peer;
-	bool count; /* only look how many are left */
-	uint32_t nr;
-	uint32_t silent_ms; /* the longest */
-	int silent_fd;
+	uint32_t nr; /* shut down */
 };
 
 static void
@@ -763,28 +706,22 @@ shut_one(const struct ofi_ep *ep, int fd, void *arg)
 	struct sockaddr_in here = {0}, there = {0};
 	socklen_t len = sizeof(here);
 	struct shut *s = arg;
-	uint32_t silent_ms;
 
 	if (getsockname(fd, (struct sockaddr *)&here, &len) != 0)
 		return;
 	len = sizeof(there);
 	if (getpeername(fd, (struct sockaddr *)&there, &len) != 0)
 		return;
-	if (sin_same(&there, &s->peer->sin, true)) {
+	if (ip_same(&there, &s->peer->sin)) {
 		s->nr++;
 		shutdown(fd, SHUT_RDWR);
 		return;
 	}
-	if (!sin_same(&here, &ep->sin, true) || !sin_same(&there, &s->peer->sin, false))
+	if (!ip_same(&here, &ep->sin) || there.sin_addr.s_addr != s->peer->sin.sin_addr.s_addr)
 		return;
-	silent_ms = tcp_silent_ms(fd);
-	if (silent_ms >= OFI_SILENT_MS) {
+	if (tcp_silent_ms(fd) >= OFI_SILENT_MS) {
 		s->nr++;
 		shutdown(fd, SHUT_RDWR);
-	}
-	if (s->silent_fd < 0 || silent_ms > s->silent_ms) {
-		s->silent_ms = silent_ms;
-		s->silent_fd = fd;
 	}
 }
 
@@ -792,16 +729,12 @@ static int
 ofi_peer_reset(struct fab_ep *base, struct fab_peer *peer)
 {
 	struct ofi_ep *ep = ofi_ep(base);
-	struct shut s = {.peer = peer, .silent_fd = -1};
+	struct shut s = {.peer = peer};
 	uint32_t turn;
 
 	if (!ep->net->ip || !ep->net->sleep_trick)
 		return -DER_NOSYS;
 	ep_fds(ep, shut_one, &s);
-	if (s.nr == 0 && s.silent_fd >= 0) {
-		shutdown(s.silent_fd, SHUT_RDWR);
-		s.nr++;
-	}
 	if (s.nr == 0)
 		return 0;
 	/* Read what had arrived, up to the end of the stream: then the library lets go of it. */
@@ -920,7 +853,6 @@ static int
 ep_name(struct ofi_ep *ep)
 {
 	uint8_t raw[FAB_URI_MAX / 2];
-	char ip[INET_ADDRSTRLEN];
 	size_t i, len;
 	int n, rc;
 
@@ -930,10 +862,7 @@ ep_name(struct ofi_ep *ep)
 	if (rc != 0)
 		return ofi_failed(ep->net, "fi_getname", rc);
 	if (ep->net->ip) {
-		inet_ntop(AF_INET, &ep->sin.sin_addr, ip, sizeof(ip));
-		snprintf(ep->base.uri + n, sizeof(ep->base.uri) - (size_t)n, "%s:%u", ip,
-			 ntohs(ep->sin.sin_port));
-		return 0;
+		return ip_uri(ep->net->net.provider, &ep->sin, ep->base.uri, sizeof(ep->base.uri));
 	}
 	if ((size_t)n + 2 * len >= sizeof(ep->base.uri))
 		return -DER_OVERFLOW;
@@ -1082,30 +1011,14 @@ ofi_ep_open(struct net *net, const struct fab_ep_conf *conf, struct fab_ep **ret
 
 /* --- opening the network ---------------------------------------------------------------------- */
 
-/* All the names under which the sites' files ask for plain TCP. */
-static bool
-is_tcp(const char *name)
-{
-	static const char *const names[] = {"tcp", "tcp;ofi_rxm", "net", "sockets"};
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(name, names[i]) == 0)
-			return true;
-	return false;
-}
-
 static int
-provider_pick(struct ofi_net *net, const char *want)
+provider_set(struct ofi_net *net, const char *name)
 {
-	const char *name = want != NULL ? want : "tcp";
 	uint32_t version = net->lib.version();
 
-	if (strncmp(name, "ofi+", 4) == 0)
-		name += 4;
-	net->ip = is_tcp(name);
-	if (net->ip)
-		name = FI_VERSION_GE(version, FI_VERSION(1, 18)) ? "tcp" : "net";
+	net->ip = strcmp(name, "net") == 0;
+	if (net->ip && FI_VERSION_GE(version, FI_VERSION(1, 18)))
+		name = "tcp"; /* its later name */
 	if (strlen(name) >= sizeof(net->net.provider))
 		return -DER_INVAL;
 	strcpy(net->net.provider, name);
@@ -1113,50 +1026,19 @@ provider_pick(struct ofi_net *net, const char *want)
 	return 0;
 }
 
-/* The IPv4 address of an interface; without a name, of the first that is up, preferring any to
- * loopback. */
-static int
-interface_ip(const char *name, char *ip, size_t size)
-{
-	const struct sockaddr_in *sin;
-	const struct ifaddrs *ifa;
-	struct ifaddrs *all;
-	bool found = false;
-	bool lo;
-
-	if (getifaddrs(&all) != 0)
-		return err_from_errno(errno);
-	for (ifa = all; ifa != NULL; ifa = ifa->ifa_next) {
-		if (ifa->ifa_addr == NULL || ifa->ifa_addr->sa_family != AF_INET ||
-		    (ifa->ifa_flags & IFF_UP) == 0)
-			continue;
-		lo = (ifa->ifa_flags & IFF_LOOPBACK) != 0;
-		if (name != NULL ? strcmp(name, ifa->ifa_name) != 0 : found && lo)
-			continue;
-		sin = (const struct sockaddr_in *)ifa->ifa_addr;
-		inet_ntop(AF_INET, &sin->sin_addr, ip, (socklen_t)size);
-		found = true;
-		if (name != NULL || !lo)
-			break;
-	}
-	freeifaddrs(all);
-	return found ? 0 : -DER_NONEXIST;
-}
-
 static int
 net_info(struct ofi_net *net, const char *interface)
 {
 	char ip[INET_ADDRSTRLEN] = "";
 	struct fi_info *hints;
+	struct in_addr in;
 	int rc;
 
 	if (net->ip) {
-		rc = interface_ip(interface, ip, sizeof(ip));
-		if (rc != 0) {
-			log_err("no IPv4 address on interface %s",
-				interface != NULL ? interface : "(any)");
+		rc = ip_of_interface(interface, &in);
+		if (rc != 0)
 			return rc;
-		}
+		inet_ntop(AF_INET, &in, ip, sizeof(ip));
 	}
 	hints = net->lib.dupinfo(NULL);
 	if (hints == NULL)
@@ -1200,17 +1082,13 @@ static const struct net_ops ofi_net_ops = {
 };
 
 static int
-net_setup(struct ofi_net *net, const struct net_conf *conf)
+net_setup(struct ofi_net *net, const struct net_conf *conf, const char *provider)
 {
 	int rc;
 
-	if (conf->interface != NULL && strchr(conf->interface, ',') != NULL) {
-		log_err("one interface is used, not several: %s", conf->interface);
-		return -DER_INVAL;
-	}
 	rc = lib_load(&net->lib);
 	if (rc == 0)
-		rc = provider_pick(net, conf->provider);
+		rc = provider_set(net, provider);
 	if (rc == 0)
 		rc = net_info(net, conf->interface);
 	if (rc != 0)
@@ -1220,7 +1098,7 @@ net_setup(struct ofi_net *net, const struct net_conf *conf)
 }
 
 int
-net_open_fabric(const struct net_conf *conf, struct net **ret_net)
+net_open_ofi(const struct net_conf *conf, const char *provider, struct net **ret_net)
 {
 	struct ofi_net *net = mem_new(struct ofi_net);
 	int rc;
@@ -1228,7 +1106,7 @@ net_open_fabric(const struct net_conf *conf, struct net **ret_net)
 	if (net == NULL)
 		return -DER_NOMEM;
 	net->net.ops = &ofi_net_ops;
-	rc = net_setup(net, conf);
+	rc = net_setup(net, conf, provider);
 	if (rc != 0) {
 		ofi_net_close(&net->net);
 		return rc;

@@ -459,7 +459,7 @@ conn_use(struct fab_peer *peer)
 }
 
 static int
-sim_peer_open(struct fab_ep *fep, const char *uri, struct fab_peer **ret_peer)
+sim_peer_open(struct fab_ep *fep, const char *uri, void *peer_arg, struct fab_peer **ret_peer)
 {
 	struct sim_ep *ep = container_of(fep, struct sim_ep, base);
 	struct fab_peer *peer;

@@ -7,8 +7,8 @@
  *
  * A transfer is cut into pieces of at most 1 MiB that stay inside one remote segment and a few
  * local ones; a few pieces are under way at a time. The function that started it returns only when
- * every piece has ended, so its operations may live on its stack. If the deadline passes first, the
- * connection to the peer is broken, which ends them.
+ * every piece has ended, so its operations may live on its stack. If the deadline passes first, or
+ * the caller gives up, they are taken back, or the connection to the peer is broken.
  */
 #define LOG_FACILITY "rpc"
 
@@ -276,6 +276,7 @@ rpc_bulk_desc_size(const struct rpc_bulk_desc *desc)
 /* --- moving ----------------------------------------------------------------------------------- */
 
 struct xfer {
+	struct list link; /* is->xfers */
 	struct rpc_in_state *is;
 	struct rpc_ep *ep;
 	struct rpc_peer *peer;
@@ -284,6 +285,7 @@ struct xfer {
 	uint64_t left; /* bytes not yet given to the fabric */
 	bool put;
 	int rc;           /* the first error: nothing new is started */
+	uint32_t busy;    /* bit i: the fabric has ops[i] */
 	uint32_t free_nr; /* ops[free[0 .. free_nr - 1]] are idle */
 	uint8_t free[BULK_WINDOW];
 	bool ready; /* ops[free[free_nr - 1]] is filled in but was refused */
@@ -296,6 +298,7 @@ op_done(struct fab_rma *op, int rc)
 {
 	struct xfer *x = op->arg;
 
+	x->busy &= ~(1u << (op - x->ops));
 	x->free[x->free_nr++] = (uint8_t)(op - x->ops);
 	x->is->rma_nr--;
 	if (rc != 0 && x->rc == 0)
@@ -338,14 +341,6 @@ xfer_start(struct xfer *x)
 	int rc;
 
 	while (x->rc == 0 && x->free_nr > 0 && (x->left > 0 || x->ready)) {
-		if (x->is->cancelled) {
-			x->rc = -DER_CANCELED;
-			break;
-		}
-		if (x->ep->closing) {
-			x->rc = -DER_SHUTDOWN;
-			break;
-		}
 		op = &x->ops[x->free[x->free_nr - 1]];
 		if (!x->ready)
 			op_fill(x, op);
@@ -353,6 +348,7 @@ xfer_start(struct xfer *x)
 		x->free_nr--;
 		rc = fab_rma(x->ep->fab, x->peer->fab, op);
 		if (rc == 0) {
+			x->busy |= 1u << (op - x->ops);
 			x->is->rma_nr++;
 			continue;
 		}
@@ -373,7 +369,7 @@ xfer_refused(struct xfer *x, uint64_t since_ns, uint64_t *gap_ns, uint64_t deadl
 	uint64_t now = xs_now_ns(x->ep->xs);
 	uint64_t until = now + *gap_ns;
 
-	if (x->free_nr == BULK_WINDOW) {
+	if (x->busy == 0) {
 		if (now - since_ns >= 2 * MSEC &&
 		    fab_peer_probe(x->ep->fab, x->peer->fab) == -DER_UNREACH)
 			x->rc = -DER_UNREACH;
@@ -385,6 +381,27 @@ xfer_refused(struct xfer *x, uint64_t since_ns, uint64_t *gap_ns, uint64_t deadl
 	if (*gap_ns < RPC_RETRY_MAX_NS)
 		*gap_ns *= 2;
 	(void)co_waitq_wait(&x->wq, until < deadline_ns ? until : deadline_ns);
+}
+
+/* Whatever is still under way ends now, or soon. */
+static void co_fn
+xfer_abort(struct xfer *x)
+{
+	uint64_t again_ns;
+	uint32_t i;
+
+	for (i = 0; i < BULK_WINDOW; i++) {
+		if ((x->busy & 1u << i) != 0 && fab_rma_cancel(x->ep->fab, &x->ops[i]) == 0)
+			op_done(&x->ops[i], x->rc);
+	}
+	/* A network that cannot take them back: break the connection. Where that cannot be done
+	 * either the network itself ends its transfers, and waiting for that is all there is. */
+	while (x->busy != 0) {
+		(void)rpc_peer_break(x->peer);
+		again_ns = xs_now_ns(x->ep->xs) + RPC_BREAK_NS;
+		while (x->busy != 0 && co_waitq_wait(&x->wq, again_ns) == 0)
+			;
+	}
 }
 
 static void co_fn
@@ -404,20 +421,26 @@ xfer_run(struct xfer *x, uint64_t deadline_ns)
 		}
 		since_ns = 0;
 		gap_ns = RPC_RETRY_MIN_NS;
-		if (x->free_nr == BULK_WINDOW && (x->rc != 0 || x->left == 0))
+		if (x->rc != 0)
+			xfer_abort(x);
+		if (x->busy == 0 && (x->rc != 0 || x->left == 0))
 			return;
-		if (co_waitq_wait(&x->wq, deadline_ns) == 0)
-			continue;
-		/* Nothing moved in time. Where a connection cannot be broken the network itself
-		 * ends its transfers, and waiting for that is all there is. */
+		(void)co_waitq_wait(&x->wq, deadline_ns);
+	}
+}
+
+/* The caller has given up, or this endpoint closes: no reason to wait for its memory. */
+void
+rpc_bulk_wake(struct rpc_in_state *is, int rc)
+{
+	struct xfer *x;
+	struct list *pos;
+
+	list_for_each (pos, &is->xfers) {
+		x = list_entry(pos, struct xfer, link);
 		if (x->rc == 0)
-			x->rc = -DER_TIMEDOUT;
-		deadline_ns = 0;
-		if (x->free_nr < BULK_WINDOW)
-			(void)rpc_peer_break(x->peer);
-		while (x->free_nr < BULK_WINDOW)
-			(void)co_waitq_wait(&x->wq, 0);
-		return;
+			x->rc = rc;
+		co_waitq_wake_all(&x->wq);
 	}
 }
 
@@ -431,6 +454,10 @@ bulk_move(struct rpc_in *in, const struct rpc_bulk_desc *desc, uint64_t remote_o
 	int rc;
 
 	assert(!is->replied);
+	if (is->cancelled)
+		return -DER_CANCELED;
+	if (in->ep->closing)
+		return -DER_SHUTDOWN;
 	rc = remote_init(&x.remote, desc);
 	if (rc != 0)
 		return rc;
@@ -447,13 +474,16 @@ bulk_move(struct rpc_in *in, const struct rpc_bulk_desc *desc, uint64_t remote_o
 	x.put = put;
 	x.rc = 0;
 	x.ready = false;
+	x.busy = 0;
 	x.free_nr = BULK_WINDOW;
 	for (i = 0; i < BULK_WINDOW; i++)
 		x.free[i] = (uint8_t)i;
 	co_waitq_init(&x.wq);
 	if (deadline_ns == 0)
 		deadline_ns = xs_now_ns(in->ep->xs) + RPC_DEADLINE_DEFAULT_MS * MSEC;
+	list_push_back(&is->xfers, &x.link);
 	xfer_run(&x, deadline_ns);
+	list_del(&x.link);
 	rpc_serve_settle(is);
 	return x.rc;
 }

@@ -7,8 +7,9 @@
  *
  * Memory of the caller. When a call ends by its deadline or by cancellation, the peer may still be
  * moving data to or from memory that was registered before the call was sent. The peer is told
- * (WIRE_CANCEL), and answers (WIRE_CANCELLED) when its transfers for that request are over. Until
- * then, or until the connection to the peer has been broken, the call is "unsettled":
+ * (WIRE_CANCEL), and answers (WIRE_CANCELLED) when its transfers for that request are over. Where
+ * closing a registration ends the transfers that have begun, that is all. Elsewhere, until the
+ * answer or until the connection to the peer has been broken, the call is "unsettled":
  * rpc_call_send() waits for the answer a moment, and rpc_bulk_destroy() breaks the connection
  * rather than return while an unsettled call might have been given that memory.
  */
@@ -266,10 +267,13 @@ call_settle(struct rpc_ep *ep, struct rpc_peer *peer, uint64_t id, uint64_t seq)
 	struct co_future settled;
 	struct rpc_unsettled *u;
 
-	/* Also without registered memory: no use in going on with it. */
-	if (rpc_peer_queue(peer, &frame, NULL, 0) != 0 || list_empty(&ep->bulks)) {
-		if (!list_empty(&ep->bulks))
-			(void)rpc_peer_break(peer);
+	bool queued = rpc_peer_queue(peer, &frame, NULL, 0) == 0;
+
+	/* Without memory at stake this is only advice: no use in going on with it. */
+	if (ep->fab->revokes || list_empty(&ep->bulks))
+		return;
+	if (!queued) {
+		(void)rpc_peer_break(peer);
 		return;
 	}
 	u = mem_new(struct rpc_unsettled);

@@ -209,6 +209,12 @@ ep_ready(void *arg)
 }
 
 static void
+ep_lost(void *arg, void *peer_arg)
+{
+	rpc_peer_suspect(peer_arg);
+}
+
+static void
 ep_flush(struct xs_hook *hook)
 {
 	rpc_peers_flush(hook->arg);
@@ -219,6 +225,7 @@ ep_flush(struct xs_hook *hook)
 static const struct fab_events ep_events = {
     .recv = ep_recv,
     .ready = ep_ready,
+    .lost = ep_lost,
 };
 
 int
@@ -300,14 +307,9 @@ rpc_ep_close(struct rpc_ep *ep)
 	assert(!ep->closing && co_self() != NULL);
 	ep->closing = true;
 	rpc_calls_close(ep);
-	drain_ns = xs_now_ns(ep->xs) + RPC_CLOSE_NS;
-	while (ep->stream_nr != 0 || ep->call_nr != 0) {
-		if (co_waitq_wait(&ep->idle, drain_ns) == -DER_TIMEDOUT)
-			drain_ns = xs_now_ns(ep->xs) + RPC_CLOSE_NS;
-		else if (xs_now_ns(ep->xs) < drain_ns)
-			continue;
-		rpc_serve_break(ep);
-	}
+	rpc_serve_close(ep);
+	while (ep->stream_nr != 0 || ep->call_nr != 0)
+		(void)co_waitq_wait(&ep->idle, 0);
 	/* Let the last replies leave. */
 	drain_ns = xs_now_ns(ep->xs) + RPC_DRAIN_NS;
 	while (!ep_drained(ep) && xs_now_ns(ep->xs) < drain_ns)

@@ -47,7 +47,7 @@ enum {
 #define RPC_RETRY_MAX_NS   (10 * MSEC)
 #define RPC_SETTLE_NS      (200 * MSEC)
 #define RPC_DRAIN_NS       (200 * MSEC)
-#define RPC_CLOSE_NS       (1 * SEC)
+#define RPC_BREAK_NS       (500 * MSEC)
 
 struct rpc_op {
 	rpc_handler_t handler;
@@ -170,9 +170,10 @@ struct rpc_in_state {
 	struct list link; /* peer->ins or ep->in_pool */
 	uint64_t id;
 	bool replied;
-	bool cancelled;  /* the caller gave up: no new transfers */
-	bool cancel_ack; /* tell it when the last transfer is over */
-	uint32_t rma_nr; /* transfers under way */
+	bool cancelled;    /* the caller gave up: no new transfers */
+	bool cancel_ack;   /* tell it when the last transfer is over */
+	uint32_t rma_nr;   /* pieces of transfers under way */
+	struct list xfers; /* its transfers, see rpc_bulk.c */
 	uint32_t reply_map_ver;
 	uint64_t reply_hlc;
 	rpc_handler_t handler;
@@ -209,6 +210,8 @@ void rpc_peer_hold(struct rpc_peer *peer);
 int rpc_peer_queue(struct rpc_peer *peer, const struct wire_frame *frame, const struct iovec *body,
 		   uint32_t body_nr);
 void rpc_peer_heard(struct rpc_peer *peer);
+/* Something went wrong on the way to the peer: find out now whether it is there. */
+void rpc_peer_suspect(struct rpc_peer *peer);
 void rpc_peer_activate(struct rpc_peer *peer);
 /* The peer is gone: all that waits for it ends with -DER_UNREACH, what is queued is dropped, its
  * connection is broken. */
@@ -238,11 +241,13 @@ void rpc_serve_refuse(struct rpc_peer *peer, uint64_t id, int status);
 void rpc_serve_cancel(struct rpc_peer *peer, uint64_t id);
 bool rpc_serve_knows(const struct rpc_peer *peer, uint64_t id);
 void rpc_serve_settle(struct rpc_in_state *is);
-/* Closing: end the transfers of handlers that do not come to an end. */
-void rpc_serve_break(struct rpc_ep *ep);
+/* Closing: end the transfers of all handlers. */
+void rpc_serve_close(struct rpc_ep *ep);
 void rpc_serve_fini(struct rpc_ep *ep);
 
 /* --- rpc_bulk.c ------------------------------------------------------------------------------- */
 void rpc_bulks_fini(struct rpc_ep *ep);
+/* End the transfers made for a request with rc. */
+void rpc_bulk_wake(struct rpc_in_state *is, int rc);
 
 #endif

@@ -135,7 +135,7 @@ rpc_peer_get(struct rpc_ep *ep, const char *uri, struct rpc_peer **ret_peer)
 		free(peer);
 		return -DER_INVAL;
 	}
-	rc = fab_peer_open(ep->fab, peer->uri, &peer->fab);
+	rc = fab_peer_open(ep->fab, peer->uri, peer, &peer->fab);
 	if (rc != 0) {
 		free(peer);
 		return rc;
@@ -240,8 +240,8 @@ peer_unblock(struct rpc_peer *peer)
 }
 
 /* Something went wrong on the way to the peer: find out now. */
-static void
-peer_suspect(struct rpc_peer *peer)
+void
+rpc_peer_suspect(struct rpc_peer *peer)
 {
 	struct rpc_ep *ep = peer->ep;
 
@@ -262,7 +262,7 @@ tx_done(struct fab_tx *tx, int rc)
 	peer->tx_nr--;
 	fab_tx_free(ep->fab, tx);
 	if (rc != 0)
-		peer_suspect(peer);
+		rpc_peer_suspect(peer);
 	if (!list_empty(&peer->txq))
 		peer_set_dirty(peer);
 	if (ep->closing)
@@ -378,9 +378,13 @@ peer_flush(struct rpc_peer *peer)
 		list_del(&tx->link);
 		peer->txq_bytes -= tx->len;
 		if (rc != 0) {
-			log_every(1000, LOG_LVL_WARN, "send to %s: " ERR_F, peer->uri, ERR_P(rc));
 			fab_tx_free(ep->fab, tx);
-			peer_suspect(peer);
+			if (rc == -DER_UNREACH) {
+				rpc_peer_fail(peer);
+				return;
+			}
+			log_every(1000, LOG_LVL_WARN, "send to %s: " ERR_F, peer->uri, ERR_P(rc));
+			rpc_peer_suspect(peer);
 			continue;
 		}
 		peer->tx_nr++;

@@ -128,6 +128,7 @@ in_get(struct rpc_ep *ep)
 	}
 	memset(is, 0, offsetof(struct rpc_in_state, copy));
 	list_init(&is->link);
+	list_init(&is->xfers);
 	return is;
 }
 
@@ -253,8 +254,10 @@ rpc_serve_cancel(struct rpc_peer *peer, uint64_t id)
 {
 	struct rpc_in_state *is = in_find(peer, id);
 
-	if (is != NULL)
+	if (is != NULL) {
 		is->cancelled = true;
+		rpc_bulk_wake(is, -DER_CANCELED);
+	}
 	if (is == NULL || is->rma_nr == 0)
 		cancelled_send(peer, id);
 	else
@@ -270,28 +273,16 @@ rpc_serve_settle(struct rpc_in_state *is)
 	cancelled_send(is->in.peer, is->id);
 }
 
-static bool
-peer_moves(const struct rpc_peer *peer)
-{
-	struct list *pos;
-
-	list_for_each (pos, &peer->ins) {
-		if (list_entry(pos, struct rpc_in_state, link)->rma_nr != 0)
-			return true;
-	}
-	return false;
-}
-
 void
-rpc_serve_break(struct rpc_ep *ep)
+rpc_serve_close(struct rpc_ep *ep)
 {
 	struct rpc_peer *peer;
-	struct list *pos;
+	struct list *pos, *in;
 
 	list_for_each (pos, &ep->peers) {
 		peer = list_entry(pos, struct rpc_peer, link);
-		if (peer_moves(peer))
-			(void)rpc_peer_break(peer);
+		list_for_each (in, &peer->ins)
+			rpc_bulk_wake(list_entry(in, struct rpc_in_state, link), -DER_SHUTDOWN);
 	}
 }
 

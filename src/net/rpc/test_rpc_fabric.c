@@ -659,6 +659,11 @@ junk_ready(void *arg)
 }
 
 static void
+junk_lost(void *arg, void *peer_arg)
+{
+}
+
+static void
 junk_sent(struct fab_tx *tx, int rc)
 {
 	junk_done_nr++;
@@ -684,7 +689,8 @@ junk_send(struct fab_peer *peer, const void *bytes, uint32_t len)
 static void
 body_malformed(struct side *s)
 {
-	static const struct fab_events events = {.recv = junk_recv, .ready = junk_ready};
+	static const struct fab_events events = {
+	    .recv = junk_recv, .ready = junk_ready, .lost = junk_lost};
 	struct fab_ep_conf conf = {.xs = s->xs, .events = &events};
 	struct wire_frame frame = {
 	    .type = WIRE_REQUEST, .id = 7, .opc_status = T_ECHO, .left_ms = 9};
@@ -695,7 +701,7 @@ body_malformed(struct side *s)
 
 	rpc_ep_stats(s->srv->ep, &before);
 	assert_int_equal(fab_ep_open(s->net, &conf, &junk_ep), 0);
-	assert_int_equal(fab_peer_open(junk_ep, s->uri, &peer), 0);
+	assert_int_equal(fab_peer_open(junk_ep, s->uri, NULL, &peer), 0);
 	for (i = 0; i < 200; i++) {
 		len = wire_pkt_encode(bytes, 99, 0, strstr(junk_ep->uri, "://") + 3,
 				      (uint32_t)strlen(strstr(junk_ep->uri, "://") + 3));
