@@ -87,8 +87,7 @@ sizes_are_valid(uint64_t cell_bytes, uint64_t chunk_cells)
 	       !__builtin_mul_overflow(cell_bytes, chunk_cells, &bytes);
 }
 
-/* --- description
- * -------------------------------------------------------------------------------------- */
+/* --- description --- */
 
 static void
 meta_io(struct obj_io *io, daos_key_t *dkey, uint64_t *dkey_val, daos_iod_t *iod, uint64_t *size,
@@ -149,8 +148,7 @@ meta_read(struct op *op, struct obj *obj, uint64_t *ret_cell_bytes, uint64_t *re
 	return 0;
 }
 
-/* --- create, open, close
- * ------------------------------------------------------------------------------- */
+/* --- create, open, close --- */
 
 struct array_open_args {
 	daos_handle_t coh;
@@ -321,8 +319,7 @@ daos_array_update_chunk_size(daos_handle_t oh, daos_size_t chunk_size)
 	return rc;
 }
 
-/* --- handles for other processes
- * ------------------------------------------------------------------------- */
+/* --- handles for other processes --- */
 
 int
 daos_array_local2global(daos_handle_t oh, d_iov_t *glob)

@@ -73,8 +73,7 @@ struct array_io {
 	uint32_t hole_max;
 };
 
-/* --- cutting
- * ------------------------------------------------------------------------------------------- */
+/* --- cutting --- */
 
 static void
 req_fini(struct chunk_req *req)
@@ -209,8 +208,7 @@ io_cut(struct array_io *io, const daos_array_iod_t *iod, struct iov_iter *it)
 	return rc;
 }
 
-/* --- requests
- * -------------------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 static int
 hole_add(struct array_io *io, struct chunk_req *req, uint64_t cell, uint64_t off, uint64_t bytes)
@@ -314,8 +312,7 @@ chunk_run(void *arg, uint32_t i)
 	return rc != 0 ? rc : cf.rc;
 }
 
-/* --- reads: what of the holes is inside the array
- * ---------------------------------------------------------- */
+/* --- reads: what of the holes is inside the array --- */
 
 static void
 hole_zero(const struct hole *hole, uint64_t bytes)
@@ -366,8 +363,7 @@ read_finish(struct array_io *io)
 	return 0;
 }
 
-/* --- punch: the size stays
- * ----------------------------------------------------------------------------------- */
+/* --- punch: the size stays --- */
 
 static int co_fn
 punch_finish(struct array_io *io, uint64_t size_before)
@@ -385,8 +381,7 @@ punch_finish(struct array_io *io, uint64_t size_before)
 	return 0;
 }
 
-/* --- public calls
- * ---------------------------------------------------------------------------------------------- */
+/* --- public calls --- */
 
 static int
 iod_check(const struct array_io_args *args, uint64_t cell_bytes)

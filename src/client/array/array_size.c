@@ -44,8 +44,7 @@ array_size(struct op *op, struct array *array, uint64_t *ret_cells, uint64_t *re
 	return 0;
 }
 
-/* --- one cell
- * ------------------------------------------------------------------------------------------- */
+/* --- one cell --- */
 
 /* An access to one cell. */
 struct cell_io {
@@ -121,8 +120,7 @@ cell_exists(struct op *op, struct array *array, uint64_t cell, bool *ret_there)
 	return obj_fetch(op, array->obj, &c.io);
 }
 
-/* --- shrinking
- * ------------------------------------------------------------------------------------------- */
+/* --- shrinking --- */
 
 /* Punch a batch of dkeys, which are integers. */
 static int co_fn
@@ -227,8 +225,7 @@ array_shrink(struct op *op, struct array *array, uint64_t size, uint64_t cur)
 	return rc;
 }
 
-/* --- public calls
- * ------------------------------------------------------------------------------------------ */
+/* --- public calls --- */
 
 struct size_args {
 	daos_handle_t oh;

@@ -104,8 +104,7 @@ cont_publish(struct cont *cont, daos_handle_t *coh)
 	return rc;
 }
 
-/* --- capability ---------------------------------------------------------------------------------
- */
+/* --- capability --- */
 
 static int
 cap_set(struct cont *cont, const uint8_t *cap, size_t len, uint64_t life_ms)
@@ -186,8 +185,7 @@ cont_renew_cap(struct op *op, struct cont *cont, uint64_t renewed_nr)
 	return changed ? 0 : cap_fetch(op, cont, op->deadline_ns);
 }
 
-/* --- create -------------------------------------------------------------------------------------
- */
+/* --- create --- */
 
 struct create_args {
 	daos_handle_t poh;
@@ -314,8 +312,7 @@ daos_cont_create_with_label(daos_handle_t poh, const char *label, daos_prop_t *c
 	return cont_create_run(poh, label, uuid, cont_prop, ev);
 }
 
-/* --- destroy ------------------------------------------------------------------------------------
- */
+/* --- destroy --- */
 
 struct destroy_args {
 	daos_handle_t poh;
@@ -367,8 +364,7 @@ daos_cont_destroy2(daos_handle_t poh, const char *name, int force, daos_event_t 
 __attribute__((weak, alias("daos_cont_destroy2"), visibility("default"))) int
 daos_cont_destroy(daos_handle_t poh, const char *name, int force, daos_event_t *ev);
 
-/* --- open ----------------------------------------------------------------------------------------
- */
+/* --- open --- */
 
 struct open_args {
 	daos_handle_t poh;
@@ -473,8 +469,7 @@ __attribute__((weak, alias("daos_cont_open2"), visibility("default"))) int
 daos_cont_open(daos_handle_t poh, const char *name, unsigned int flags, daos_handle_t *coh,
 	       daos_cont_info_t *info, daos_event_t *ev);
 
-/* --- close ---------------------------------------------------------------------------------------
- */
+/* --- close --- */
 
 static int co_fn
 cont_send_close(struct op *op, struct cont *cont)
@@ -522,8 +517,7 @@ daos_cont_close(daos_handle_t coh, daos_event_t *ev)
 	return op_run(ev, cont_close_op, &coh, sizeof(coh));
 }
 
-/* --- handles for other processes
- * ------------------------------------------------------------------ */
+/* --- handles for other processes --- */
 
 static int
 cont_encode(struct cont *cont, struct codec_wr *w)

@@ -16,8 +16,7 @@
 #include "base/mem.h"
 #include "proto/opcodes.h"
 
-/* --- query
- * -------------------------------------------------------------------------------------------- */
+/* --- query --- */
 
 static int co_fn
 cont_query(struct op *op, struct cont *cont, daos_cont_info_t *info, daos_prop_t *prop)
@@ -72,8 +71,7 @@ daos_cont_query(daos_handle_t coh, daos_cont_info_t *info, daos_prop_t *cont_pro
 	return op_run(ev, cont_query_op, &args, sizeof(args));
 }
 
-/* --- properties
- * ------------------------------------------------------------------------------------------ */
+/* --- properties --- */
 
 static int co_fn
 cont_set_props(struct op *op, struct cont *cont, Mgmt__Prop **props, size_t nr)
@@ -170,9 +168,7 @@ daos_cont_status_clear(daos_handle_t coh, daos_event_t *ev)
 	return set_prop_run(coh, &prop, ev);
 }
 
-/* --- access
- * ------------------------------------------------------------------------------------------------
- */
+/* --- access --- */
 
 struct acl_args {
 	daos_handle_t coh;
@@ -370,8 +366,7 @@ daos_cont_set_owner(daos_handle_t coh, d_string_t user, d_string_t group, daos_e
 	return rc != 0 ? rc : daos_cont_set_owner_no_check(coh, user, group, ev);
 }
 
-/* --- permissions of somebody
- * ----------------------------------------------------------------------------- */
+/* --- permissions of somebody --- */
 
 struct who {
 	struct acl_who who;
@@ -457,8 +452,7 @@ daos_pool_get_perms(daos_prop_t *pool_prop, uid_t uid, gid_t *gids, size_t nr_gi
 			 acl_pool_perms, uid, gids, nr_gids, perms);
 }
 
-/* --- object ids
- * ---------------------------------------------------------------------------------------------- */
+/* --- object ids --- */
 
 struct oids_args {
 	daos_handle_t coh;

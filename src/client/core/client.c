@@ -57,7 +57,7 @@ struct client {
 	struct ctx *shared; /* of events without a queue */
 };
 
-/* --- the default client ----------------------------------------------------------------------- */
+/* --- the default client --- */
 
 /* The only mutable global: what the public functions, which carry no context, refer to. */
 static _Atomic(struct client *) default_client;
@@ -74,7 +74,7 @@ client_set_default(struct client *client)
 	return atomic_exchange(&default_client, client);
 }
 
-/* --- creation --------------------------------------------------------------------------------- */
+/* --- creation --- */
 
 static int
 client_learn_locked(struct client *client, const char *uri)
@@ -226,7 +226,7 @@ client_op_timeout_ns(const struct client *client)
 	return client->op_timeout_ns;
 }
 
-/* --- attaching -------------------------------------------------------------------------------- */
+/* --- attaching --- */
 
 static int
 client_take_info_locked(struct client *client, Mgmt__AttachInfoRep *info)
@@ -380,7 +380,7 @@ client_credential(struct client *client, Mgmt__Credential **ret_cred)
 	return agent_credential(client->system, ret_cred);
 }
 
-/* --- for contexts ----------------------------------------------------------------------------- */
+/* --- for contexts --- */
 
 int
 client_net(struct client *client, struct net **ret_net)
@@ -450,7 +450,7 @@ client_shared_ctx(struct client *client, struct ctx **ret_ctx)
 	return 0;
 }
 
-/* --- contexts of threads ---------------------------------------------------------------------- */
+/* --- contexts of threads --- */
 
 struct thread_ctx {
 	struct client *client;

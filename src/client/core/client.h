@@ -32,7 +32,7 @@
 
 struct client;
 
-/* --- client ----------------------------------------------------------------------------------- */
+/* --- client --- */
 
 struct client_conf {
 	struct env *env; /* clock and randomness, not owned; NULL: the real ones */
@@ -78,7 +78,7 @@ void client_learn_uris(struct client *client, const char *const *uris, uint32_t 
 uint64_t client_hlc(const struct client *client);
 void client_hlc_note(struct client *client, uint64_t hlc);
 
-/* --- context ---------------------------------------------------------------------------------- */
+/* --- context --- */
 
 enum {
 	CTX_BUF_BYTES = RPC_INLINE_MAX, /* message buffers, kept for reuse … */
@@ -109,7 +109,8 @@ struct ctx {
 	pthread_cond_t cond;
 	bool busy;
 	uint32_t waiter_nr;
-	pthread_mutex_t ev_lock; /* state of events without a queue */
+	pthread_mutex_t ev_lock; /* state of events without a queue, and: */
+	struct list ended_tasks; /* calls made for tasks (lib/task.c) */
 	struct list done;        /* operations that ended, for the driver to complete */
 	struct list ops;         /* operations that have not ended */
 	struct xs_msg sweep_msg;
@@ -133,7 +134,7 @@ int ctx_peer(struct ctx *ctx, uint32_t rank, const char *uri, uint32_t tag,
 void *ctx_buf_get(struct ctx *ctx);
 void ctx_buf_put(struct ctx *ctx, void *buf);
 
-/* --- operation -------------------------------------------------------------------------------- */
+/* --- operation --- */
 
 struct op;
 typedef int (*op_fn_t)(struct op *op, void *args); /* co_fn */

@@ -56,6 +56,7 @@ ctx_create(struct client *client, struct ctx **ret_ctx)
 	list_init(&ctx->idents);
 	list_init(&ctx->done);
 	list_init(&ctx->ops);
+	list_init(&ctx->ended_tasks);
 	htable_init(&ctx->peers);
 	ctx->sweep_msg.fn = ctx_sweep;
 	pthread_mutex_init(&ctx->lock, NULL);
@@ -69,7 +70,7 @@ ctx_create(struct client *client, struct ctx **ret_ctx)
 	return 0;
 }
 
-/* --- network ---------------------------------------------------------------------------------- */
+/* --- network --- */
 
 int
 ctx_ep(struct ctx *ctx, struct rpc_ep **ret_ep)
@@ -202,7 +203,7 @@ ctx_buf_put(struct ctx *ctx, void *buf)
 	ctx->buf_nr++;
 }
 
-/* --- destruction ------------------------------------------------------------------------------ */
+/* --- destruction --- */
 
 static int
 ctx_close_net(void *arg)
@@ -261,7 +262,7 @@ ctx_destroy(struct ctx *ctx)
 	free(ctx);
 }
 
-/* --- operations ------------------------------------------------------------------------------- */
+/* --- operations --- */
 
 static void
 op_prepare(struct op *op)
@@ -409,7 +410,7 @@ op_abort(struct op *op)
 		xs_post(ctx->xs, &ctx->sweep_msg);
 }
 
-/* --- driving ---------------------------------------------------------------------------------- */
+/* --- driving --- */
 
 /* Deliver what has ended. */
 static void
@@ -503,7 +504,7 @@ ctx_drive(struct ctx *ctx, bool (*done)(void *arg), void *arg, uint64_t deadline
 	return rc;
 }
 
-/* --- inside operations ------------------------------------------------------------------------ */
+/* --- inside operations --- */
 
 int co_fn
 op_rpc(struct op *op, struct rpc_peer *peer, struct rpc_call *call)

@@ -119,8 +119,7 @@ prop_to_msgs(const daos_prop_t *prop, Mgmt__Prop ***ret_msgs, size_t *ret_nr)
 	return 0;
 }
 
-/* --- and back ----------------------------------------------------------------------------------
- */
+/* --- and back --- */
 
 static int
 entry_set_blob(struct daos_prop_entry *e, const ProtobufCBinaryData *blob)

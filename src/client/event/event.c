@@ -97,8 +97,7 @@ event_is_init(const daos_event_t *event)
 	return event != NULL && event->ev_debug == EV_MAGIC;
 }
 
-/* --- the queue of an event ---------------------------------------------------------------------
- */
+/* --- the queue of an event --- */
 
 static struct eq *
 eq_get(daos_handle_t eqh)
@@ -146,8 +145,7 @@ ev_unlock(struct ev_guard *guard)
 		eq_put(guard->eqh);
 }
 
-/* --- completion --------------------------------------------------------------------------------
- */
+/* --- completion --- */
 
 /* The application's callbacks may replace a success by an error. */
 static int
@@ -236,8 +234,7 @@ ev_op_complete(struct op *op)
 	free(eo);
 }
 
-/* --- launching ---------------------------------------------------------------------------------
- */
+/* --- launching --- */
 
 /* The event begins to wait. */
 static int
@@ -337,8 +334,7 @@ daos_event_errno_rc(struct daos_event *event)
 	ev_of(event)->errno_rc = true;
 }
 
-/* --- events ------------------------------------------------------------------------------------
- */
+/* --- events --- */
 
 int
 daos_event_init(daos_event_t *event, daos_handle_t eqh, daos_event_t *parent)
@@ -531,8 +527,7 @@ daos_event_abort(daos_event_t *event)
 	return rc;
 }
 
-/* --- waiting -----------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 static uint64_t
 deadline_of(struct ctx *ctx, int64_t timeout_us)
@@ -595,8 +590,7 @@ daos_event_test(struct daos_event *event, int64_t timeout, bool *flag)
 	return rc == -DER_TIMEDOUT ? 0 : rc;
 }
 
-/* --- queues ------------------------------------------------------------------------------------
- */
+/* --- queues --- */
 
 static void
 eq_free(void *obj)

@@ -64,8 +64,7 @@ daos_kv_close(daos_handle_t oh, daos_event_t *ev)
 	return op_done(ev, handle_close(client_handles(client), oh, DAOS_HTYPE_KV));
 }
 
-/* --- values
- * ---------------------------------------------------------------------------------------- */
+/* --- values --- */
 
 struct kv_args {
 	daos_handle_t oh;
@@ -247,8 +246,7 @@ daos_kv_destroy(daos_handle_t oh, daos_handle_t th, daos_event_t *ev)
 	return op_run(ev, kv_remove_op, &args, sizeof(args));
 }
 
-/* --- list
- * ------------------------------------------------------------------------------------------- */
+/* --- list --- */
 
 struct kv_list_args {
 	daos_handle_t oh;

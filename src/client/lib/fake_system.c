@@ -99,8 +99,7 @@ struct fake {
 	struct co_waitq holdq;
 };
 
-/* --- control
- * -------------------------------------------------------------------------------------- */
+/* --- control --- */
 
 void
 fake_inject(struct fake *fake, uint32_t opc, int status, uint32_t nr, bool execute)
@@ -145,8 +144,7 @@ fake_hold(struct fake *fake, bool hold)
 		co_waitq_wake_all(&fake->holdq);
 }
 
-/* --- store
- * ------------------------------------------------------------------------------------------ */
+/* --- store --- */
 
 static void
 akey_free(struct akey *a)
@@ -287,8 +285,7 @@ dkey_is_empty(const struct dkey *d)
 	return true;
 }
 
-/* --- answering
- * ------------------------------------------------------------------------------------------ */
+/* --- answering --- */
 
 static void
 reply(struct rpc_in *in, struct fake *fake, int status, const void *buf, size_t len)
@@ -326,8 +323,7 @@ arrived(struct rpc_in *in, struct fake *fake)
 	return false;
 }
 
-/* --- capabilities
- * ---------------------------------------------------------------------------------------- */
+/* --- capabilities --- */
 
 static void
 make_cap(struct fake *fake, const struct fcont *c, uint8_t out[CAP_BYTES])
@@ -389,8 +385,7 @@ check_ident(struct fake *fake, const struct obj_head *head)
 	return false;
 }
 
-/* --- object requests
- * --------------------------------------------------------------------------------------- */
+/* --- object requests --- */
 
 static int
 check_conds(struct fobj *o, const struct obj_rw *m)
@@ -872,8 +867,7 @@ h_query(struct rpc_in *in, void *arg)
 	obj_scratch_fini(&s);
 }
 
-/* --- management
- * ------------------------------------------------------------------------------------------ */
+/* --- management --- */
 
 /* Everything that a map message points to. */
 struct map_msg {
@@ -1348,9 +1342,7 @@ h_cont_renew(struct rpc_in *in, void *arg)
 	mgmt__cont_renew_req__free_unpacked(req, NULL);
 }
 
-/* --- life
- * --------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static const struct {
 	uint32_t opc;

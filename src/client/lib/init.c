@@ -26,8 +26,7 @@
 static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int init_nr;
 
-/* --- log
- * ------------------------------------------------------------------------------------------- */
+/* --- log --- */
 
 /* A line of ours in the application's log file, which is libgurt's. */
 static void
@@ -58,8 +57,7 @@ log_setup(void)
 		log_set_sink(log_to_gurt, NULL);
 }
 
-/* --- init and fini
- * ------------------------------------------------------------------------------------ */
+/* --- init and fini --- */
 
 static int
 init_locked(void)
@@ -116,8 +114,7 @@ daos_reinit(void)
 	return rc;
 }
 
-/* --- the system
- * ------------------------------------------------------------------------------------------ */
+/* --- the system --- */
 
 static int
 sys_info_ranks(const Mgmt__AttachInfoRep *rep, struct daos_sys_info *info)

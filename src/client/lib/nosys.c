@@ -7,8 +7,7 @@
 
 #include "client/event/event.h"
 
-/* --- transactions
- * ------------------------------------------------------------------------------------ */
+/* --- transactions --- */
 
 int
 daos_tx_open(daos_handle_t coh, daos_handle_t *th, uint64_t flags, daos_event_t *ev)
@@ -52,8 +51,7 @@ daos_tx_hdl2epoch(daos_handle_t th, daos_epoch_t *epoch)
 	return -DER_NOSYS;
 }
 
-/* --- snapshots and history
- * ------------------------------------------------------------------------------ */
+/* --- snapshots and history --- */
 
 int
 daos_cont_aggregate(daos_handle_t coh, daos_epoch_t epoch, daos_event_t *ev)
@@ -150,9 +148,7 @@ daos_oit_list_filter(daos_handle_t oh, daos_obj_id_t *oids, uint32_t *oids_nr,
 	return op_done(ev, -DER_NOSYS);
 }
 
-/* --- objects
- * ------------------------------------------------------------------------------------------------
- */
+/* --- objects --- */
 
 int
 daos_obj_query(daos_handle_t oh, struct daos_obj_attr *oa, d_rank_list_t *ranks, daos_event_t *ev)
@@ -173,9 +169,7 @@ daos_obj_key2anchor(daos_handle_t oh, daos_handle_t th, daos_key_t *dkey, daos_k
 	return op_done(ev, -DER_NOSYS);
 }
 
-/* --- pipelines
- * ------------------------------------------------------------------------------------------------
- */
+/* --- pipelines --- */
 
 void
 daos_pipeline_init(daos_pipeline_t *pipeline)
@@ -225,9 +219,7 @@ daos_pipeline_run(daos_handle_t coh, daos_handle_t oh, daos_pipeline_t *pipeline
 	return op_done(ev, -DER_NOSYS);
 }
 
-/* --- diagnostics
- * ------------------------------------------------------------------------------------------------
- */
+/* --- diagnostics --- */
 
 int
 daos_pool_stop_svc(daos_handle_t poh, daos_event_t *ev)

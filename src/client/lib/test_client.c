@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include <daos.h>
+#include <daos_task.h>
 #include <gurt/common.h>
 
 #include "client/core/client.h"
@@ -111,8 +112,7 @@ teardown_world(void **state)
 	return 0;
 }
 
-/* --- helpers
- * ----------------------------------------------------------------------------------------- */
+/* --- helpers --- */
 
 static daos_handle_t
 open_obj(enum daos_otype_t type, daos_oclass_id_t cid)
@@ -179,8 +179,7 @@ get(daos_handle_t oh, struct one *o, uint64_t flags)
 	return daos_obj_fetch(oh, DAOS_TX_NONE, flags, &o->dkey, 1, &o->iod, &o->sgl, NULL, NULL);
 }
 
-/* --- pools and containers
- * --------------------------------------------------------------------------------- */
+/* --- pools and containers --- */
 
 static void
 test_pool(void **state)
@@ -316,9 +315,7 @@ test_props(void **state)
 	    -DER_INVAL);
 }
 
-/* --- objects
- * ------------------------------------------------------------------------------------------------
- */
+/* --- objects --- */
 
 static void
 test_oid(void **state)
@@ -672,9 +669,7 @@ test_recx_and_query(void **state)
 	assert_int_equal(daos_obj_close(oh, NULL), 0);
 }
 
-/* --- faults
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- faults --- */
 
 static void
 test_retries(void **state)
@@ -782,9 +777,7 @@ test_cut_link(void **state)
 	assert_int_equal(daos_obj_close(oh, NULL), 0);
 }
 
-/* --- key-value
- * --------------------------------------------------------------------------------------------------
- */
+/* --- key-value --- */
 
 static void
 test_kv(void **state)
@@ -837,9 +830,7 @@ test_kv(void **state)
 	assert_int_equal(daos_kv_close(oh, NULL), -DER_NO_HDL);
 }
 
-/* --- arrays
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- arrays --- */
 
 static void
 array_rw(daos_handle_t oh, bool write, uint64_t idx, uint64_t len, uint8_t *buf,
@@ -973,9 +964,7 @@ test_array_ranges(void **state)
 	assert_int_equal(daos_array_close(oh, NULL), 0);
 }
 
-/* --- events
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- events --- */
 
 static int
 count_cb(void *arg, daos_event_t *ev, int rc)
@@ -1143,9 +1132,78 @@ test_event_parent(void **state)
 	assert_int_equal(daos_obj_close(oh, NULL), 0);
 }
 
-/* --- another process
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- tasks --- */
+
+static int
+task_cb(tse_task_t *task, void *arg)
+{
+	(**(int **)arg)++;
+	return 0;
+}
+
+static void
+test_tasks(void **state)
+{
+	daos_handle_t oh = open_obj(DAOS_OT_MULTI_HASHED, OC_SX);
+	tse_task_t *write_task, *read_task, *bad;
+	daos_obj_update_t *ua;
+	daos_obj_fetch_t *fa;
+	tse_sched_t sched;
+	struct one a, b;
+	char c = 0;
+	int called = 0, *calledp = &called;
+	bool empty;
+
+	assert_int_equal(tse_sched_init(&sched, NULL, NULL), 0);
+	assert_int_equal(daos_task_create(DAOS_OPC_OBJ_SYNC, &sched, 0, NULL, &bad), -DER_NOSYS);
+	assert_int_equal(daos_task_create(DAOS_OPC_OBJ_UPDATE, &sched, 0, NULL, &write_task), 0);
+	assert_int_equal(daos_task_create(DAOS_OPC_OBJ_FETCH, &sched, 1, &write_task, &read_task),
+			 0);
+	one_single(&a, "d", "a", "1", 1);
+	ua = daos_task_get_args(write_task);
+	ua->oh = oh;
+	ua->dkey = &a.dkey;
+	ua->nr = 1;
+	ua->iods = &a.iod;
+	ua->sgls = &a.sgl;
+	one_single(&b, "d", "a", &c, 1);
+	fa = daos_task_get_args(read_task);
+	fa->oh = oh;
+	fa->dkey = &b.dkey;
+	fa->nr = 1;
+	fa->iods = &b.iod;
+	fa->sgls = &b.sgl;
+	assert_int_equal(tse_task_register_comp_cb(read_task, task_cb, &calledp, sizeof(calledp)),
+			 0);
+	assert_null(daos_task_set_priv(read_task, &c));
+	assert_ptr_equal(daos_task_get_priv(read_task), &c);
+	tse_task_addref(read_task);
+	assert_int_equal(tse_task_schedule(read_task, false), 0);
+	assert_int_equal(tse_task_schedule(write_task, true), 0);
+	assert_int_equal(daos_progress(&sched, 0, &empty), 0);
+	assert_false(empty);
+	assert_int_equal(daos_progress(&sched, -1, &empty), 0);
+	assert_true(empty);
+	assert_int_equal(c, '1');
+	assert_int_equal(called, 1);
+	assert_int_equal(read_task->dt_result, 0);
+	/* again, for something that fails */
+	assert_int_equal(daos_task_reset(read_task, DAOS_OPC_OBJ_FETCH), 0);
+	fa = daos_task_get_args(read_task);
+	assert_null(fa->iods);
+	fa->oh = oh;
+	fa->dkey = &b.dkey;
+	tse_task_addref(read_task);
+	assert_int_equal(tse_task_schedule(read_task, false), 0);
+	assert_int_equal(daos_progress(&sched, -1, &empty), 0);
+	assert_true(empty);
+	assert_int_equal(read_task->dt_result, -DER_INVAL);
+	tse_task_decref(read_task);
+	tse_sched_complete(&sched, 0, false);
+	assert_int_equal(daos_obj_close(oh, NULL), 0);
+}
+
+/* --- another process --- */
 
 static void *
 to_global(int (*fn)(daos_handle_t, d_iov_t *), daos_handle_t hdl, d_iov_t *glob)
@@ -1205,9 +1263,7 @@ test_global(void **state)
 	free(ag.iov_buf);
 }
 
-/* --- what is not there
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- what is not there --- */
 
 static void
 test_nosys(void **state)
@@ -1255,6 +1311,7 @@ main(void)
 	    T(test_event_states),
 	    T(test_event_abort),
 	    T(test_event_parent),
+	    T(test_tasks),
 	    T(test_global),
 	    T(test_nosys),
 	};

@@ -19,8 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* --- life
- * ------------------------------------------------------------------------------------------ */
+/* --- life --- */
 
 struct obj *
 obj_ref(struct obj *obj)
@@ -140,8 +139,7 @@ daos_obj_close(daos_handle_t oh, daos_event_t *ev)
 	return op_done(ev, handle_close(client_handles(client), oh, DAOS_HTYPE_OBJ));
 }
 
-/* --- layout
- * ---------------------------------------------------------------------------------------- */
+/* --- layout --- */
 
 struct obj_layout {
 	_Atomic uint32_t refs;
@@ -237,8 +235,7 @@ obj_layout_target(const struct obj *obj, struct obj_layout *layout, uint32_t gro
 	return 0;
 }
 
-/* --- keys
- * ------------------------------------------------------------------------------------------- */
+/* --- keys --- */
 
 uint32_t
 obj_group_of(const struct obj *obj, const daos_key_t *dkey)

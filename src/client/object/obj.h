@@ -37,8 +37,7 @@ int obj_check_writable(const struct obj *obj);
 /* th: only DAOS_TX_NONE for now, else -DER_NO_HDL. */
 int obj_check_tx(daos_handle_t th);
 
-/* --- read and write ------------------------------------------------------------------------------
- */
+/* --- read and write --- */
 
 /*
  * One update or fetch of akeys of one dkey. Memory is one list of pieces, the akeys' parts one
@@ -61,8 +60,7 @@ struct obj_io {
 int co_fn obj_update(struct op *op, struct obj *obj, struct obj_io *io);
 int co_fn obj_fetch(struct op *op, struct obj *obj, struct obj_io *io);
 
-/* --- punch, list, query
- * ---------------------------------------------------------------------------- */
+/* --- punch, list, query --- */
 
 /* dkey NULL: the whole object; akeys NULL: the dkey. */
 int co_fn obj_punch(struct op *op, struct obj *obj, uint64_t flags, const daos_key_t *dkey,

@@ -44,8 +44,7 @@ anchor_set_end(daos_anchor_t *anchor, uint32_t end)
 	memcpy(anchor->da_buf + ANCHOR_END_OFF, &end, sizeof(end));
 }
 
-/* --- one request
- * ------------------------------------------------------------------------------------- */
+/* --- one request --- */
 
 struct list_rpc {
 	struct obj_rpc rpc;
@@ -122,8 +121,7 @@ anchor_advance(daos_anchor_t *anchor, const struct list_rpc *l, uint32_t group_e
 		anchor->da_type = DAOS_ANCHOR_TYPE_EOF;
 }
 
-/* --- keys
- * --------------------------------------------------------------------------------------------- */
+/* --- keys --- */
 
 /* Where the keys go. */
 struct key_sink {
@@ -224,8 +222,7 @@ obj_list_keys(struct op *op, struct obj *obj, const daos_key_t *dkey, uint32_t *
 	return rc;
 }
 
-/* --- extents
- * -------------------------------------------------------------------------------------------- */
+/* --- extents --- */
 
 struct recx_sink {
 	daos_size_t *size;
@@ -340,8 +337,7 @@ daos_obj_list_recx(daos_handle_t oh, daos_handle_t th, daos_key_t *dkey, daos_ke
 	return op_run(ev, recx_op, &args, sizeof(args));
 }
 
-/* --- public calls for keys
- * ------------------------------------------------------------------------------- */
+/* --- public calls for keys --- */
 
 struct keys_args {
 	daos_handle_t oh;
@@ -403,8 +399,7 @@ daos_obj_list_akey(daos_handle_t oh, daos_handle_t th, daos_key_t *dkey, uint32_
 	return keys_run(&args, ev);
 }
 
-/* --- parts of a listing
- * ------------------------------------------------------------------------------------ */
+/* --- parts of a listing --- */
 
 int
 daos_obj_anchor_split(daos_handle_t oh, uint32_t *nr, daos_anchor_t *anchors)

@@ -117,8 +117,7 @@ obj_punch_dkeys(struct op *op, struct obj *obj, uint64_t flags, uint32_t nr,
 	return op_for_each(nr, OBJ_PAR_MAX, punch_one_dkey, &all);
 }
 
-/* --- public calls
- * ------------------------------------------------------------------------------------ */
+/* --- public calls --- */
 
 struct punch_args {
 	daos_handle_t oh;

@@ -120,8 +120,7 @@ obj_query(struct op *op, struct obj *obj, uint64_t flags, uint64_t dkey, const d
 	return rc;
 }
 
-/* --- public calls
- * ------------------------------------------------------------------------------------ */
+/* --- public calls --- */
 
 struct query_args {
 	daos_handle_t oh;

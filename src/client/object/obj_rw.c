@@ -263,8 +263,7 @@ obj_fetch(struct op *op, struct obj *obj, struct obj_io *io)
 	return rw_run(op, obj, io, false);
 }
 
-/* --- public calls
- * ------------------------------------------------------------------------------------ */
+/* --- public calls --- */
 
 struct rw_args {
 	daos_handle_t oh;

@@ -93,8 +93,7 @@ __attribute__((weak, alias("daos_obj_generate_oid2"), visibility("default"))) in
 daos_obj_generate_oid(daos_handle_t coh, daos_obj_id_t *oid, enum daos_otype_t type,
 		      daos_oclass_id_t cid, daos_oclass_hints_t hints, uint32_t args);
 
-/* --- classes
- * --------------------------------------------------------------------------------------- */
+/* --- classes --- */
 
 int
 daos_oclass_name2id(const char *name)

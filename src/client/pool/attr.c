@@ -218,8 +218,7 @@ attr_del_op(struct op *op, void *arg)
 	return attr_call(op, args, OPC_MS_POOL_ATTR_DEL, OPC_MS_CONT_ATTR_DEL, true, NULL);
 }
 
-/* --- public functions ----------------------------------------------------------------------------
- */
+/* --- public functions --- */
 
 static int
 attr_list(daos_handle_t hdl, bool is_cont, char *buffer, size_t *size, daos_event_t *ev)

@@ -65,8 +65,7 @@ pool_hdl_put(struct client *client, daos_handle_t poh)
 	handle_put(client_handles(client), poh);
 }
 
-/* --- map ---------------------------------------------------------------------------------------
- */
+/* --- map --- */
 
 struct pool_map *
 pool_cur_map(struct pool *pool)
@@ -144,8 +143,7 @@ pool_refresh(struct op *op, struct pool *pool, uint32_t known_ver)
 	return rc;
 }
 
-/* --- connect ------------------------------------------------------------------------------------
- */
+/* --- connect --- */
 
 static int
 pool_new(struct client *client, const uint8_t *uuid, struct pool **ret_pool)
@@ -289,8 +287,7 @@ __attribute__((weak, alias("daos_pool_connect2"), visibility("default"))) int
 daos_pool_connect(const char *name, const char *sys, unsigned int flags, daos_handle_t *poh,
 		  daos_pool_info_t *info, daos_event_t *ev);
 
-/* --- disconnect ---------------------------------------------------------------------------------
- */
+/* --- disconnect --- */
 
 static int co_fn
 pool_send_disconnect(struct op *op, struct pool *pool)
@@ -340,8 +337,7 @@ daos_pool_disconnect(daos_handle_t poh, daos_event_t *ev)
 	return op_run(ev, pool_disconnect_op, &poh, sizeof(poh));
 }
 
-/* --- handles for other processes ----------------------------------------------------------------
- */
+/* --- handles for other processes --- */
 
 static int
 pool_encode(struct pool *pool, struct codec_wr *w)

@@ -14,7 +14,7 @@ void client_make_uuid(struct client *client, uuid_t ret_uuid);
 /* Hand out an encoded handle: the length needed when glob has no buffer, else the bytes. */
 int glob_put(const struct codec_wr *w, d_iov_t *glob);
 
-/* --- user attributes of a pool or container (attr.c) ----------------------------------------- */
+/* --- user attributes of a pool or container (attr.c) --- */
 
 struct attr_args {
 	daos_handle_t hdl; /* of a pool or a container */

@@ -21,8 +21,7 @@
 #include "proto/mgmt_defs.h"
 #include "proto/opcodes.h"
 
-/* --- query --------------------------------------------------------------------------------------
- */
+/* --- query --- */
 
 static void
 space_from_tier(struct daos_pool_space *ps, enum daos_media_type_t media,
@@ -150,8 +149,7 @@ daos_pool_query(daos_handle_t poh, d_rank_list_t **ranks, daos_pool_info_t *info
 	return op_run(ev, pool_query_op, &args, sizeof(args));
 }
 
-/* --- one target ---------------------------------------------------------------------------------
- */
+/* --- one target --- */
 
 struct target_args {
 	daos_handle_t poh;
@@ -269,8 +267,7 @@ daos_pool_query_target(daos_handle_t poh, uint32_t tgt, d_rank_t rank, daos_targ
 	return op_run(ev, pool_target_op, &args, sizeof(args));
 }
 
-/* --- containers ---------------------------------------------------------------------------------
- */
+/* --- containers --- */
 
 struct list_args {
 	daos_handle_t poh;
