@@ -91,13 +91,14 @@ svc_map_behind(void *arg, struct pool_shard *pool, uint32_t version)
 	uint64_t now = xs_now_ns(t->xs);
 	struct map_ask *ask;
 
-	if (pool->map_asked_ns != 0 && now - pool->map_asked_ns < MAP_ASK_MS * 1000000ull)
+	if (version <= pool->map_asked_ver && now - pool->map_asked_ns < MAP_ASK_MS * 1000000ull)
 		return;
 	ask = mem_new(struct map_ask);
 	if (ask == NULL)
 		return; /* the next request asks again */
 	log_debug("map version %u of a client is ahead of %u", version, pool->map_ver);
 	pool->map_asked_ns = now;
+	pool->map_asked_ver = version;
 	ask->msg.fn = map_ask_arrived;
 	ask->engine = t->engine;
 	uuid_copy(ask->pool, pool->uuid);
