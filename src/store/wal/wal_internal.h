@@ -6,6 +6,7 @@
 #include "store/wal/wal_format.h"
 
 enum {
+	WAL_FIRST_READ = 64 << 10,  /* an idle log has little more */
 	WAL_WRITER_NR = 2,          /* writes in flight */
 	WAL_BUF_BYTES = 256 << 10,  /* ordinary batch; a larger record gets a larger one */
 	WAL_BUF_CACHE = 3,          /* ordinary buffers kept for reuse */

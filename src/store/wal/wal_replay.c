@@ -113,6 +113,16 @@ enum batch_verdict {
 	BATCH_BAD,
 };
 
+/* Whether a header that belongs at lsn stands at buf. */
+static bool
+batch_header(const struct wal *wal, uint64_t lsn, const uint8_t *buf, struct wal_batch_df *ret_hdr)
+{
+	memcpy(ret_hdr, buf, sizeof(*ret_hdr));
+	return ret_hdr->magic == WAL_BATCH_MAGIC && ret_hdr->lsn == lsn &&
+	       ret_hdr->id == wal->conf.id[0] && ret_hdr->len_bytes > sizeof(*ret_hdr) &&
+	       ret_hdr->len_bytes <= WAL_BATCH_MAX;
+}
+
 /* What stands at buf, which is the place of lsn and has len bytes after it. */
 static enum batch_verdict
 batch_check(const struct wal *wal, uint64_t lsn, const uint8_t *buf, uint64_t len,
@@ -122,10 +132,7 @@ batch_check(const struct wal *wal, uint64_t lsn, const uint8_t *buf, uint64_t le
 
 	if (len < DEV_BLOCK)
 		return BATCH_CUT;
-	memcpy(&hdr, buf, sizeof(hdr));
-	if (hdr.magic != WAL_BATCH_MAGIC || hdr.lsn != lsn || hdr.id != wal->conf.id[0])
-		return BATCH_BAD;
-	if (hdr.len_bytes <= sizeof(hdr) || hdr.len_bytes > WAL_BATCH_MAX)
+	if (!batch_header(wal, lsn, buf, &hdr))
 		return BATCH_BAD;
 	if (hdr.len_bytes > len)
 		return BATCH_CUT;
@@ -175,63 +182,112 @@ walk_window(const struct wal *wal, struct walk *walk, const uint8_t *buf, uint64
 	}
 }
 
-/* See the top: whether somebody behind end_lsn knew that it was durable. */
+/* See the top: whether somebody behind the log's end knew that it was durable. Reads one block more
+ * than the largest batch can take: if the one at the end is damaged, the next begins there. */
 static int co_fn
-check_behind(struct wal *wal, struct walk *walk, uint8_t *buf)
+check_behind(struct wal *wal, const struct walk *walk, uint8_t *buf)
 {
 	uint64_t len = WAL_WINDOW_BYTES < wal->ring_bytes ? WAL_WINDOW_BYTES : wal->ring_bytes;
 	uint64_t pos;
 	int rc;
 
+	if (len > WAL_BATCH_MAX + DEV_BLOCK)
+		len = WAL_BATCH_MAX + DEV_BLOCK;
 	rc = wal_ring_read(wal, walk->lsn, buf, len);
 	for (pos = DEV_BLOCK; rc == 0 && pos < len; pos += DEV_BLOCK) {
 		struct wal_batch_df hdr;
 
-		if (batch_check(wal, walk->lsn + pos, buf + pos, len - pos, &hdr) != BATCH_OK)
+		if (!batch_header(wal, walk->lsn + pos, buf + pos, &hdr) || hdr.inc < walk->inc ||
+		    hdr.durable_lsn <= walk->lsn)
 			continue;
-		if (hdr.inc >= walk->inc && hdr.durable_lsn > walk->lsn) {
-			log_err("%s: damaged at log position %#llx: later records exist",
-				wal->dev->name, (unsigned long long)walk->lsn);
-			rc = -DER_CSUM;
-		}
+		/* The rest of the batch may lie outside the window: the header alone would do, but
+		 * let it be a whole one if that can be seen. */
+		if (batch_check(wal, walk->lsn + pos, buf + pos, len - pos, &hdr) == BATCH_BAD)
+			continue;
+		log_err("%s: damaged at log position %#llx: later records exist", wal->dev->name,
+			(unsigned long long)walk->lsn);
+		rc = -DER_CSUM;
 	}
 	return rc;
 }
 
+/* A window being read while the one before is replayed. */
+struct read_ahead {
+	struct wal *wal;
+	uint64_t lsn;
+	uint64_t len;
+	uint8_t *buf;
+};
+
 static int co_fn
-walk_log(struct wal *wal, struct walk *walk, uint8_t *buf)
+read_window(void *arg)
+{
+	struct read_ahead *ra = arg;
+
+	return ra->len == 0 ? 0 : wal_ring_read(ra->wal, ra->lsn, ra->buf, ra->len);
+}
+
+static int co_fn
+replay_window(struct wal *wal, const struct walk *walk)
+{
+	if (walk->batch_nr == 0 || wal->conf.replay == NULL)
+		return 0;
+	return wal->conf.replay(wal->conf.arg, walk->batches, walk->batch_nr);
+}
+
+static int co_fn
+walk_log(struct wal *wal, struct walk *walk, uint8_t *bufs[2])
 {
 	uint64_t limit = wal->tail_lsn + wal->ring_bytes;
-	bool end = false;
-	int rc = 0;
+	struct read_ahead ra = {
+	    .wal = wal, .lsn = walk->lsn, .len = WAL_FIRST_READ, .buf = bufs[0]};
+	struct co_group group;
+	int cur = 0, rc, rc2;
 
-	while (rc == 0 && !end && walk->lsn < limit) {
-		uint64_t len = limit - walk->lsn;
+	rc = read_window(&ra);
+	while (rc == 0) {
+		uint64_t len = ra.len;
+		bool end = walk_window(wal, walk, bufs[cur], len);
 
-		if (len > WAL_WINDOW_BYTES)
-			len = WAL_WINDOW_BYTES;
-		rc = wal_ring_read(wal, walk->lsn, buf, len);
+		/* A batch longer than a short first window. */
+		if (end && walk->batch_nr == 0 && len < WAL_WINDOW_BYTES && walk->lsn + len < limit)
+			end = false;
+		if (end || walk->lsn >= limit)
+			return replay_window(wal, walk);
+		ra.lsn = walk->lsn;
+		ra.len =
+		    limit - walk->lsn < WAL_WINDOW_BYTES ? limit - walk->lsn : WAL_WINDOW_BYTES;
+		ra.buf = bufs[1 - cur];
+		co_group_init(&group);
+		rc = co_group_spawn(&group, read_window, &ra);
 		if (rc != 0)
-			break;
-		end = walk_window(wal, walk, buf, len);
-		if (walk->batch_nr > 0 && wal->conf.replay != NULL)
-			rc = wal->conf.replay(wal->conf.arg, walk->batches, walk->batch_nr);
+			rc = read_window(&ra);
+		rc2 = replay_window(wal, walk);
+		if (rc == 0)
+			rc = rc2;
+		rc2 = co_group_join(&group);
+		if (rc == 0)
+			rc = rc2;
+		cur = 1 - cur;
 	}
-	return rc == 0 ? check_behind(wal, walk, buf) : rc;
+	return rc;
 }
 
 int co_fn
 wal_replay(struct wal *wal)
 {
 	struct walk walk = {.lsn = wal->tail_lsn, .inc = wal->tail_inc};
-	uint8_t *buf = dev_buf_alloc(WAL_WINDOW_BYTES);
+	uint8_t *bufs[2] = {dev_buf_alloc(WAL_WINDOW_BYTES), dev_buf_alloc(WAL_WINDOW_BYTES)};
 	int rc = -DER_NOMEM;
 
 	walk.batches = mem_calloc(WAL_WINDOW_BYTES / DEV_BLOCK, sizeof(*walk.batches));
-	if (buf != NULL && walk.batches != NULL)
-		rc = walk_log(wal, &walk, buf);
+	if (bufs[0] != NULL && bufs[1] != NULL && walk.batches != NULL)
+		rc = walk_log(wal, &walk, bufs);
+	if (rc == 0)
+		rc = check_behind(wal, &walk, bufs[0]);
 	free(walk.batches);
-	dev_buf_free(buf, WAL_WINDOW_BYTES);
+	dev_buf_free(bufs[0], WAL_WINDOW_BYTES);
+	dev_buf_free(bufs[1], WAL_WINDOW_BYTES);
 	if (rc != 0)
 		return rc;
 	wal->stats.replay_bytes = walk.lsn - wal->tail_lsn;
