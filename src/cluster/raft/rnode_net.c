@@ -333,7 +333,8 @@ out_done(struct rnode *node, struct rnode_ev *ev)
 {
 	struct rnode_out *out = container_of(ev, struct rnode_out, ev);
 
-	out->cb(out->req, out->status);
+	if (out->cb != NULL) /* libraft does not care what becomes of TimeoutNow */
+		out->cb(out->req, out->status);
 	free(out->bytes);
 	free(out);
 }

@@ -116,7 +116,7 @@ drop(struct mgmt *mgmt, uint64_t id)
 	return ms_commit(mgmt, &cmd, NULL);
 }
 
-/* Make the engine of a rank run the replica with this id; harmless when it does. */
+/* Make the engine of a rank start an empty replica with this id. */
 static int co_fn
 start_replica(struct mgmt *mgmt, uint32_t rank, uint64_t id)
 {
@@ -135,9 +135,9 @@ start_replica(struct mgmt *mgmt, uint32_t rank, uint64_t id)
 	return rc;
 }
 
-/* Bring the replica of a rank into the group. */
+/* Bring a new replica of a rank into the group. */
 static int co_fn
-bring_in(struct mgmt *mgmt, uint32_t rank_nr, uint64_t id, bool is_member)
+bring_in(struct mgmt *mgmt, uint32_t rank_nr, uint64_t id)
 {
 	const struct st_rank *rank = state_rank(mgmt->st, rank_nr);
 	char uri[RPC_URI_MAX];
@@ -148,7 +148,7 @@ bring_in(struct mgmt *mgmt, uint32_t rank_nr, uint64_t id, bool is_member)
 		return -DER_UNREACH;
 	strcpy(uri, rank->uri);
 	rc = start_replica(mgmt, rank_nr, id);
-	if (rc == 0 && !is_member)
+	if (rc == 0)
 		rc = rnode_add(rdb_node(mgmt->rdb), id, uri);
 	if (rc == 0)
 		rc = rnode_promote(rdb_node(mgmt->rdb), id);
@@ -179,7 +179,7 @@ grow(struct mgmt *mgmt)
 	rc = ms_commit_number(mgmt, &cmd, &id);
 	if (rc != 0)
 		return rc;
-	return bring_in(mgmt, rank_nr, id, false);
+	return bring_in(mgmt, rank_nr, id);
 }
 
 /* Whether the engine runs the replica it should; anything but a clear no counts as yes. */
@@ -199,6 +199,15 @@ is_running(struct mgmt *mgmt, uint32_t rank)
 	return runs;
 }
 
+/* Long enough that an engine that just started has its replica running by now. */
+static bool
+silent_long(struct mgmt *mgmt, const struct rnode_server *s)
+{
+	uint64_t since = s->ack_ns > mgmt->lead_since_ns ? s->ack_ns : mgmt->lead_since_ns;
+
+	return xs_now_fresh_ns(mgmt->xs) - since > MS_REPLICA_SILENT_MS * 1000000ull;
+}
+
 /* One step; 0 when there was one and it worked, -DER_NONEXIST when there is nothing to do. */
 static int co_fn
 step(struct mgmt *mgmt)
@@ -206,7 +215,6 @@ step(struct mgmt *mgmt)
 	struct rnode *node = rdb_node(mgmt->rdb);
 	struct rnode_server servers[RNODE_SERVERS_MAX];
 	uint32_t nr = rnode_servers(node, servers);
-	uint64_t now = xs_now_fresh_ns(mgmt->xs);
 	uint32_t voters = 0;
 	uint32_t i;
 
@@ -224,9 +232,8 @@ step(struct mgmt *mgmt)
 			return drop(mgmt, s->id);
 		}
 		if (s->role != RNODE_VOTER)
-			return bring_in(mgmt, rank->rank, s->id, true);
-		if (ms_rank_alive(mgmt, rank) &&
-		    (s->ack_ns == 0 || now - s->ack_ns > MS_REPLICA_SILENT_MS * 1000000ull)) {
+			return drop(mgmt, s->id);
+		if (ms_rank_alive(mgmt, rank) && silent_long(mgmt, s)) {
 			uint64_t id = s->id;
 
 			if (!is_running(mgmt, rank->rank))
@@ -236,12 +243,17 @@ step(struct mgmt *mgmt)
 	for (i = 0; i < mgmt->st->rank_nr; i++) {
 		const struct st_rank *rank = mgmt->st->ranks[i];
 
-		if (rank->raft_id != 0 && server_find(servers, nr, rank->raft_id) == NULL &&
-		    ms_rank_alive(mgmt, rank))
-			return bring_in(mgmt, rank->rank, rank->raft_id, false);
+		if (rank->raft_id != 0 && server_find(servers, nr, rank->raft_id) == NULL)
+			return drop(mgmt, rank->raft_id);
 	}
-	if (voters < wanted(mgmt))
-		return grow(mgmt);
+	if (voters < wanted(mgmt) && xs_now_fresh_ns(mgmt->xs) >= mgmt->grow_after_ns) {
+		int rc = grow(mgmt);
+
+		if (rc != 0)
+			mgmt->grow_after_ns =
+			    xs_now_fresh_ns(mgmt->xs) + MS_GROW_AGAIN_MS * 1000000ull;
+		return rc;
+	}
 	return -DER_NONEXIST;
 }
 

@@ -390,6 +390,7 @@ beats_reset(struct mgmt *mgmt)
 	uint64_t now = xs_now_fresh_ns(mgmt->xs);
 	uint32_t i;
 
+	mgmt->lead_since_ns = now;
 	for (i = 0; i < mgmt->beat_nr; i++)
 		mgmt->beats[i].heard_ns = now;
 	for (i = 0; i < mgmt->st->rank_nr; i++) {

@@ -23,6 +23,7 @@ enum {
 	MS_BARRIER_MS = 3000,
 	MS_SILENT_MS = 2 * LEASE_MS,  /* without heartbeats: shown as unresponsive */
 	MS_REPLICA_SILENT_MS = 10000, /* a replica this long without answers is looked at */
+	MS_GROW_AGAIN_MS = 10000,     /* after a new replica could not be made */
 	MS_REPLICAS_3_FROM = 3,       /* ranks */
 	MS_REPLICAS_5_FROM = 8,       /* ranks, in as many fault domains */
 	MS_FANOUT_MAX = 64,           /* engines asked at a time */
@@ -102,6 +103,8 @@ struct mgmt {
 	bool stopping;
 	int failed_rc;
 	uint64_t epoch;
+	uint64_t lead_since_ns; /* monotonic */
+	uint64_t grow_after_ns; /* not before: the last attempt failed */
 	struct hlc hlc;
 	struct ms_bound *bound;
 	uint32_t busy_nr; /* coroutines that use this struct */
@@ -135,6 +138,8 @@ int ms_spawn(struct mgmt *mgmt, void (*fn)(void *), void *arg);
 struct beat *ms_beat(struct mgmt *mgmt, uint32_t rank, bool make);
 bool ms_rank_alive(struct mgmt *mgmt, const struct st_rank *rank);
 /* Uris of the replicas; strings and array in the arena. */
+int ms_replica_ranks(struct mgmt *mgmt, struct arena *arena, uint32_t **ret_ranks, size_t *ret_nr);
+uint32_t ms_leader_rank(const struct mgmt *mgmt); /* of this replica, that is */
 int ms_replica_uris(struct mgmt *mgmt, struct arena *arena, char ***ret_uris, size_t *ret_nr);
 
 /* --- fanout.c

@@ -29,31 +29,6 @@ enum {
 /* --- messages
  * ------------------------------------------------------------------------------------------ */
 
-static int
-svc_ranks(struct mgmt *mgmt, struct arena *a, uint32_t **ret_ranks, size_t *ret_nr,
-	  uint32_t *ret_leader)
-{
-	uint64_t self = rnode_id(rdb_node(mgmt->rdb));
-	uint32_t *ranks = arena_alloc(a, mgmt->st->rank_nr * sizeof(*ranks));
-	uint32_t i;
-
-	*ret_nr = 0;
-	*ret_leader = MGMT_RANK_NONE;
-	if (ranks == NULL)
-		return -DER_NOMEM;
-	for (i = 0; i < mgmt->st->rank_nr; i++) {
-		const struct st_rank *rank = mgmt->st->ranks[i];
-
-		if (rank->raft_id == 0)
-			continue;
-		ranks[(*ret_nr)++] = rank->rank;
-		if (rank->raft_id == self)
-			*ret_leader = rank->rank;
-	}
-	*ret_ranks = ranks;
-	return 0;
-}
-
 Mgmt__PoolInfo *
 ms_pool_info_msg(struct mgmt *mgmt, struct arena *a, const struct st_pool *pool)
 {
@@ -68,8 +43,9 @@ ms_pool_info_msg(struct mgmt *mgmt, struct arena *a, const struct st_pool *pool)
 	m->state = pool->state;
 	m->map_version = pool->map_version;
 	if (m->uuid.data == NULL || m->label == NULL ||
-	    svc_ranks(mgmt, a, &m->svc_ranks, &m->n_svc_ranks, &m->svc_leader) != 0)
+	    ms_replica_ranks(mgmt, a, &m->svc_ranks, &m->n_svc_ranks) != 0)
 		return NULL;
+	m->svc_leader = ms_leader_rank(mgmt);
 	return m;
 }
 
@@ -261,7 +237,8 @@ create_reply(struct mgmt *mgmt, struct ms_req *req, const uuid_t uuid)
 	req->reply = &rep->base;
 	if (rep->uuid.data == NULL || rep->tgt_ranks == NULL)
 		return -DER_NOMEM;
-	return svc_ranks(mgmt, a, &rep->svc_ranks, &rep->n_svc_ranks, &rep->svc_leader);
+	rep->svc_leader = ms_leader_rank(mgmt);
+	return ms_replica_ranks(mgmt, a, &rep->svc_ranks, &rep->n_svc_ranks);
 }
 
 /* The label given directly or among the properties. */

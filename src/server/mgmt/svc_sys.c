@@ -380,24 +380,29 @@ ranks_match(const char *text, uint32_t rank, bool *ret_match)
 	return 0;
 }
 
-static int
-replica_ranks(struct mgmt *mgmt, struct arena *a, uint32_t **ret_ranks, size_t *ret_nr)
+int
+ms_replica_ranks(struct mgmt *mgmt, struct arena *a, uint32_t **ret_ranks, size_t *ret_nr)
 {
+	struct rnode_server servers[RNODE_SERVERS_MAX];
+	uint32_t nr = rnode_servers(rdb_node(mgmt->rdb), servers);
 	uint32_t *ranks = arena_alloc(a, mgmt->st->rank_nr * sizeof(*ranks));
 	uint32_t i;
+	uint32_t k;
 
 	*ret_nr = 0;
 	if (ranks == NULL)
 		return -DER_NOMEM;
 	for (i = 0; i < mgmt->st->rank_nr; i++)
-		if (mgmt->st->ranks[i]->raft_id != 0)
-			ranks[(*ret_nr)++] = mgmt->st->ranks[i]->rank;
+		for (k = 0; k < nr; k++)
+			if (servers[k].id == mgmt->st->ranks[i]->raft_id &&
+			    servers[k].role == RNODE_VOTER)
+				ranks[(*ret_nr)++] = mgmt->st->ranks[i]->rank;
 	*ret_ranks = ranks;
 	return 0;
 }
 
-static uint32_t
-leader_rank(const struct mgmt *mgmt)
+uint32_t
+ms_leader_rank(const struct mgmt *mgmt)
 {
 	const struct st_rank *rank = state_rank_by_raft_id(mgmt->st, rnode_id(rdb_node(mgmt->rdb)));
 
@@ -431,9 +436,9 @@ svc_system_query(struct mgmt *mgmt, struct ms_req *req)
 			return -DER_NOMEM;
 		rep->n_ranks++;
 	}
-	rep->leader_rank = leader_rank(mgmt);
+	rep->leader_rank = ms_leader_rank(mgmt);
 	rep->name = mgmt->st->name;
-	rc = replica_ranks(mgmt, &req->arena, &rep->replica_ranks, &rep->n_replica_ranks);
+	rc = ms_replica_ranks(mgmt, &req->arena, &rep->replica_ranks, &rep->n_replica_ranks);
 	req->reply = &rep->base;
 	return rc;
 }
@@ -468,7 +473,7 @@ svc_attach_info(struct mgmt *mgmt, struct ms_req *req)
 	rep->system = mgmt->st->name;
 	rep->provider = mgmt->provider;
 	rep->sys_version = mgmt->st->sys_version;
-	rc = replica_ranks(mgmt, &req->arena, &rep->replica_ranks, &rep->n_replica_ranks);
+	rc = ms_replica_ranks(mgmt, &req->arena, &rep->replica_ranks, &rep->n_replica_ranks);
 	req->reply = &rep->base;
 	return rc;
 }
@@ -537,7 +542,7 @@ svc_system_stop(struct mgmt *mgmt, struct ms_req *req)
 	}
 	s->mgmt = mgmt;
 	s->force = msg->force;
-	s->self = leader_rank(mgmt);
+	s->self = ms_leader_rank(mgmt);
 	for (i = 0; i < mgmt->st->rank_nr; i++) {
 		const struct st_rank *rank = mgmt->st->ranks[i];
 

@@ -74,6 +74,7 @@ struct tc_node {
 	uint32_t stops;
 	int fail_create; /* answer to the next creation of a pool */
 	bool hang_create;
+	bool no_bootstrap;
 };
 
 struct tc {
@@ -115,7 +116,7 @@ tc_mgmt_conf(struct tc_node *n)
 	    .ep = n->ep,
 	    .dir = n->dir,
 	    .provider = "sim",
-	    .bootstrap = n->idx == 0,
+	    .bootstrap = n->idx == 0 && !n->no_bootstrap,
 	    .insecure = true,
 	    .hints = &n->hints,
 	};
@@ -355,7 +356,9 @@ tc_node_up_fn(void *arg)
 	rpc_register(n->ep, OPC_ENG_STOP, tc_on_stop, n);
 	rpc_register(n->ep, OPC_ENG_PING, tc_on_ping, n);
 	conf = tc_mgmt_conf(n);
+	co_mutex_lock(&n->lock);
 	rc = mgmt_start(&conf, &n->mgmt);
+	co_mutex_unlock(&n->lock);
 	if (rc != 0) {
 		assert_int_equal(rc, -DER_NONEXIST);
 		n->mgmt = NULL;

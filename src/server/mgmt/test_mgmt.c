@@ -5,6 +5,17 @@ static const uint8_t ph[16] = {1};
 static const uint8_t ch[16] = {2};
 static const uint8_t cu[16] = {3};
 
+/* MGMT_SEED=N replays, or explores, another schedule. */
+static uint64_t
+seed_of(uint64_t otherwise)
+{
+	const char *s = getenv("MGMT_SEED");
+	uint64_t seed = s != NULL ? strtoull(s, NULL, 0) : otherwise;
+
+	print_message("seed %llu (MGMT_SEED)\n", (unsigned long long)seed);
+	return seed;
+}
+
 /* --- one replica
  * -------------------------------------------------------------------------------------------- */
 
@@ -14,7 +25,7 @@ body_single(struct tc *tc)
 	uint8_t raw[CAP_BYTES];
 	uint8_t ph2[16] = {9};
 	uint8_t ch2[16] = {8};
-	uint64_t first;
+	uint64_t first = 0;
 	uuid_t pool;
 	uuid_t other;
 
@@ -85,7 +96,160 @@ body_single(struct tc *tc)
 static void
 test_single(void **state)
 {
-	tc_run(1, 2, body_single);
+	tc_run(seed_of(1), 2, body_single);
+}
+
+/* --- three replicas
+ * --------------------------------------------------------------------------------------- */
+
+static uint32_t
+leader_node(struct tc *tc)
+{
+	uint32_t i;
+	uint32_t tries;
+
+	for (tries = 0; tries < 1000; tries++) {
+		for (i = 0; i < tc->node_nr; i++)
+			if (tc->nodes[i].up && tc->nodes[i].mgmt != NULL &&
+			    mgmt_is_leader(tc->nodes[i].mgmt))
+				return i;
+		co_sleep_ns(10000000);
+	}
+	fail_msg("no leader");
+	return 0;
+}
+
+static void
+body_three(struct tc *tc)
+{
+	uint8_t raw[CAP_BYTES];
+	uint64_t first = 0;
+	uint64_t last = 0;
+	uuid_t pool;
+	uint32_t round;
+
+	tc_settle(tc, 3, 3);
+	assert_int_equal(tc_pool_create(tc, "tank", TC_GIB, pool), 0);
+	assert_int_equal(tc_connect(tc, "tank", ph, DAOS_PC_RW), 0);
+	assert_int_equal(tc_cont_create(tc, pool, ph, cu, "home"), 0);
+	assert_int_equal(tc_cont_open(tc, pool, ph, "home", ch, DAOS_COO_RW, NULL, raw), 0);
+
+	/* Whoever leads dies; the others go on, and it comes back. */
+	for (round = 0; round < 6; round++) {
+		uint32_t l = leader_node(tc);
+		uint32_t i;
+
+		if (round % 2 == 0)
+			tc_crash(tc, l);
+		else
+			tc_stop(tc, l);
+		for (i = 0; i < 20; i++) {
+			assert_int_equal(tc_alloc(tc, pool, ch, 1, &first), 0);
+			assert_true(first > last); /* never given twice */
+			last = first;
+		}
+		tc_up(tc, l);
+		assert_int_equal(tc_alloc(tc, pool, ch, 1, &first), 0);
+		assert_true(first > last);
+		last = first;
+	}
+	/* All at once. */
+	tc_crash(tc, 0);
+	tc_crash(tc, 1);
+	tc_crash(tc, 2);
+	tc_up(tc, 2);
+	tc_up(tc, 1);
+	assert_int_equal(tc_alloc(tc, pool, ch, 1, &first), 0);
+	assert_int_equal(first, last + 1);
+	tc_up(tc, 0);
+	tc_settle(tc, 3, 3);
+	/* Four of five calls and the rest: exactly as many ids as were asked for. */
+	assert_int_equal(first, 6 * 21 + 1);
+	assert_int_equal(tc_pool_nr(tc), 1);
+}
+
+static void
+test_three(void **state)
+{
+	tc_run(seed_of(7), 3, body_three);
+}
+
+/* A leader cut off from the others must not answer, and serves again as a follower. */
+static void
+body_partition(struct tc *tc)
+{
+	uint64_t first = 0;
+	uuid_t pool;
+	uint32_t round;
+	uint64_t last = 0;
+
+	tc_settle(tc, 3, 3);
+	assert_int_equal(tc_pool_create(tc, "tank", TC_GIB, pool), 0);
+	assert_int_equal(tc_connect(tc, "tank", ph, DAOS_PC_RW), 0);
+	assert_int_equal(tc_cont_create(tc, pool, ph, cu, "home"), 0);
+	assert_int_equal(tc_cont_open(tc, pool, ph, "home", ch, DAOS_COO_RW, NULL, NULL), 0);
+	for (round = 0; round < 4; round++) {
+		uint32_t l = leader_node(tc);
+		uint32_t i;
+
+		for (i = 0; i < 3; i++) {
+			if (i == l)
+				continue;
+			sim_net_cut(tc->sn, l, i, true);
+			sim_net_cut(tc->sn, i, l, true);
+		}
+		/* The client still reaches both sides. */
+		for (i = 0; i < 10; i++) {
+			assert_int_equal(tc_alloc(tc, pool, ch, 1, &first), 0);
+			assert_int_equal(first, last + 1);
+			last = first;
+		}
+		assert_false(mgmt_is_leader(tc->nodes[l].mgmt));
+		sim_net_heal(tc->sn);
+		co_sleep_ns(2000000000ull);
+	}
+	tc_settle(tc, 3, 3);
+}
+
+static void
+test_partition(void **state)
+{
+	tc_run(seed_of(11), 3, body_partition);
+}
+
+/* A replica whose disk was lost is replaced under a new id. */
+static void
+body_lost_disk(struct tc *tc)
+{
+	uint64_t before;
+	uint32_t l;
+	uint32_t i;
+	uuid_t pool;
+
+	tc_settle(tc, 3, 3);
+	l = leader_node(tc);
+	i = (l + 1) % 3;
+	before = mgmt_raft_id(tc->nodes[i].mgmt);
+	tc_crash(tc, i);
+	mem_disk_destroy(tc->nodes[i].disk);
+	assert_int_equal(mem_disk_create(tc->sim, 256 << 20, &tc->nodes[i].disk), 0);
+	tc->nodes[i].no_bootstrap = true;
+	tc_up(tc, i);
+	co_sleep_ns(30000000000ull);
+	tc_settle(tc, 3, 3);
+	assert_non_null(tc->nodes[i].mgmt);
+	assert_true(mgmt_raft_id(tc->nodes[i].mgmt) != before);
+	/* It counts again: the service survives the loss of another one. */
+	assert_int_equal(tc_pool_create(tc, "tank", TC_GIB, pool), 0);
+	tc_crash(tc, l);
+	assert_int_equal(tc_connect(tc, "tank", ph, DAOS_PC_RW), 0);
+	tc_up(tc, l);
+}
+
+static void
+test_lost_disk(void **state)
+{
+	tc_run(seed_of(13), 3, body_lost_disk);
 }
 
 int
@@ -93,6 +257,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_single),
+	    cmocka_unit_test(test_three),
+	    cmocka_unit_test(test_partition),
+	    cmocka_unit_test(test_lost_disk),
 	};
 
 	if (getenv("D_LOG_MASK") != NULL)
