@@ -1,7 +1,7 @@
 /*
- * Random operations on VOS and on the reference model: updates and punches at all levels with epochs
- * out of order, conditions, reads at all epochs that must be answered, listings in pieces, queries,
- * aggregation, restarts. VOS_SEED=n replays one run, VOS_STEPS=n makes it longer.
+ * Random operations on VOS and on the reference model: updates and punches at all levels with
+ * epochs out of order, conditions, reads at all epochs that must be answered, listings in pieces,
+ * queries, aggregation, restarts. VOS_SEED=n replays one run, VOS_STEPS=n makes it longer.
  */
 #include "store/vos/test_vos_util.h"
 
@@ -17,7 +17,7 @@ struct run {
 	struct vm_rng rng;
 	struct vm_model *model;
 	struct vos_cont *cont;
-	uint64_t now; /* epochs in use are at most this */
+	uint64_t now;   /* epochs in use are at most this */
 	uint64_t below; /* aggregated up to here */
 	uint64_t keep[KEEP_MAX];
 	uint32_t keep_nr;
@@ -188,6 +188,7 @@ run_seed(uint64_t seed, uint32_t steps)
 
 	r.all = vm_rand(&r.rng) & 1;
 	tpool_init(&r.t, 32 << 20, vm_below(&r.rng, 4) ? 64 << 20 : 0);
+	r.t.conf.scm_cache_bytes = vm_below(&r.rng, 3) ? 0 : 512 << 10;
 	r.t.conf.data_thresh = vm_below(&r.rng, 2) ? 0 : 512;
 	tpool_run(&r.t, run_main, &r);
 	tpool_fini(&r.t);

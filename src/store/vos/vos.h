@@ -40,7 +40,9 @@ struct vos_pool_conf {
 	uint32_t data_thresh; /* values of at least this many bytes go to the NVMe tier; 0 = default
 				 4096 */
 	uint64_t cache_bytes; /* bound of the read cache over the NVMe tier; 0 = default */
-	bool debug_shadow;    /* open: check every transaction against a replayed image (tests) */
+	/* open: bound of the heap kept in memory; 0 = all of it */
+	uint64_t scm_cache_bytes;
+	bool debug_shadow; /* open: check every transaction against a replayed image (tests) */
 };
 int co_fn vos_pool_create(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *conf);
 /* Recovers as needed. conf: only name, cache_bytes and data_thresh are read. -DER_NONEXIST,

@@ -1,9 +1,10 @@
 /*
- * Speed of VOS alone on one core, on real files: vos_bench [-d DIR] [-t SECONDS] [-k KEYS] [-j FILE] [CASE...]
+ * Speed of VOS alone on one core, on real files: vos_bench [-d DIR] [-t SECONDS] [-k KEYS]
+ * [-n NVME_MIB] [-j FILE] [CASE...]
  *
- * Every case runs a number of coroutines ("depth") that each do one operation after the other; updates
- * count when they are durable. Prints operations per second, CPU time per operation of the whole
- * process, and how many transactions one log write carried.
+ * Every case runs a number of coroutines ("depth") that each do one operation after the other;
+ * updates count when they are durable. Prints operations per second, CPU time per operation of the
+ * whole process, and how many transactions one log write carried.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -53,6 +54,7 @@ struct bench {
 	const char *path;
 	double seconds;
 	uint64_t keys;
+	uint64_t nvme_bytes;
 	FILE *json;
 	bool selected[CASE_NR];
 	bool any;
@@ -229,8 +231,8 @@ report(struct bench *b, double wall, double cpu, const struct heap_stats *h0,
 	uint64_t logs = h1->log_write_nr - h0->log_write_nr;
 	uint64_t writes = d1->write_nr - d0->write_nr;
 	double amp = (double)(h1->log_written_bytes - h0->log_written_bytes +
-			      (h1->ckpt_page_nr - h0->ckpt_page_nr) * 8192 +
-			      d1->written_bytes - d0->written_bytes) /
+			      (h1->ckpt_page_nr - h0->ckpt_page_nr) * 8192 + d1->written_bytes -
+			      d0->written_bytes) /
 		     ((double)b->ops * c->size);
 
 	printf("%-9s %-40s %10.0f /s %7.2f us cpu", c->name, c->help, rate, us);
@@ -289,7 +291,7 @@ bench_main(void *arg)
 	struct vos_pool_conf conf = {
 	    .name = "bench",
 	    .scm_bytes = 1ull << 30,
-	    .nvme_bytes = 4ull << 30,
+	    .nvme_bytes = b->nvme_bytes,
 	    .wal_bytes = 256 << 20,
 	    .cache_bytes = 1 << 30,
 	};
@@ -319,8 +321,8 @@ usage(void)
 {
 	uint32_t i;
 
-	fprintf(stderr,
-		"usage: vos_bench [-d DIR] [-t SECONDS] [-k KEYS] [-j FILE] [CASE...]\ncases:\n");
+	fprintf(stderr, "usage: vos_bench [-d DIR] [-t SECONDS] [-k KEYS] [-n NVME_MIB] [-j FILE] "
+			"[CASE...]\ncases:\n");
 	for (i = 0; i < CASE_NR; i++)
 		fprintf(stderr, "  %-9s %s, depth %u\n", cases[i].name, cases[i].help,
 			cases[i].depth);
@@ -342,17 +344,20 @@ select_case(struct bench *b, const char *name)
 int
 main(int argc, char **argv)
 {
-	struct bench b = {.seconds = 2, .keys = 100000, .rng = 88172645463325252ull};
+	struct bench b = {
+	    .seconds = 2, .keys = 100000, .nvme_bytes = 4ull << 30, .rng = 88172645463325252ull};
 	char path[] = "/tmp/vos_bench.XXXXXX";
 	int opt, i, rc;
 
-	while ((opt = getopt(argc, argv, "d:t:k:j:h")) != -1) {
+	while ((opt = getopt(argc, argv, "d:t:k:n:j:h")) != -1) {
 		if (opt == 'd')
 			b.path = optarg;
 		else if (opt == 't')
 			b.seconds = atof(optarg);
 		else if (opt == 'k')
 			b.keys = strtoull(optarg, NULL, 0);
+		else if (opt == 'n')
+			b.nvme_bytes = strtoull(optarg, NULL, 0) << 20;
 		else if (opt == 'j')
 			b.json = fopen(optarg, "w");
 		else

@@ -152,8 +152,8 @@ struct vos_tx {
 /* Would a read that must still be answered see a version of epoch `ver` that is hidden from `next`
  * on? */
 bool vos_needed(const struct vos_tx *t, uint64_t ver, uint64_t next);
-/* Note that something of epoch `ver`, hidden from `next` on, was dropped: reads in between no longer
- * find it. */
+/* Note that something of epoch `ver`, hidden from `next` on, was dropped: reads in between no
+ * longer find it. */
 static inline void
 vos_dropped(struct vos_tx *t, uint64_t ver, uint64_t next)
 {

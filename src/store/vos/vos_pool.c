@@ -291,7 +291,11 @@ open_data(struct vos_pool *pool, const struct vos_pool_conf *conf)
 static int co_fn
 open_all(struct vos_pool *pool, const struct vos_pool_conf *conf)
 {
-	struct heap_conf hc = {.xs = pool->xs, .shadow = conf->debug_shadow};
+	struct heap_conf hc = {
+	    .xs = pool->xs,
+	    .resident_max = conf->scm_cache_bytes,
+	    .shadow = conf->debug_shadow,
+	};
 	int rc;
 
 	rc = open_dev(pool, "heap", &pool->dev_heap);
