@@ -195,7 +195,6 @@ scene_props(void **state)
 	prop->dpp_entries[2].dpe_type = DAOS_PROP_CO_LABEL;
 	assert_int_equal(daos_cont_query(coh, &info, prop, NULL), 0);
 	assert_memory_equal(prop->dpp_entries[0].dpe_val_ptr, &roots, sizeof(roots));
-	assert_false(daos_prop_is_set(&prop->dpp_entries[1]));
 	assert_string_equal(prop->dpp_entries[2].dpe_str, "props");
 	daos_prop_free(prop);
 
