@@ -356,6 +356,50 @@ test_errno(void **state)
 	assert_int_equal(daos_errno2der(EXDEV), -DER_MISC);
 }
 
+static char commands[256];
+
+static int
+on_command(char opc, char *args)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%c(%s)", opc, args != NULL ? args : "");
+	strncat(commands, text, sizeof(commands) - strlen(commands) - 1);
+	return opc == 'x' ? -DER_IO : 0;
+}
+
+static int
+parse_commands(const char *input)
+{
+	static struct option opts[] = {{"list", no_argument, NULL, 'l'},
+				       {"open", required_argument, NULL, 'o'},
+				       {"exit", no_argument, NULL, 'x'},
+				       {NULL, 0, NULL, 0}};
+	FILE *old_in = stdin;
+	FILE *old_out = stdout;
+	int rc;
+
+	commands[0] = '\0';
+	stdin = fmemopen((char *)input, strlen(input), "r");
+	stdout = fopen("/dev/null", "w");
+	rc = cmd_parser(opts, "> ", on_command);
+	fclose(stdin);
+	fclose(stdout);
+	stdin = old_in;
+	stdout = old_out;
+	return rc;
+}
+
+static void
+test_cmd_parser(void **state)
+{
+	assert_int_equal(parse_commands("list\n\n  o  a b \nopen\nnothing\nl ignored\nquit\nl\n"),
+			 0);
+	assert_string_equal(commands, "l()o(a b)l()");
+	assert_int_equal(parse_commands("l\nx\nl\n"), -DER_IO);
+	assert_string_equal(commands, "l()x()");
+}
+
 int
 main(void)
 {
@@ -363,7 +407,7 @@ main(void)
 	    cmocka_unit_test(test_table),    cmocka_unit_test(test_numbers),
 	    cmocka_unit_test(test_from_str), cmocka_unit_test(test_lists),
 	    cmocka_unit_test(test_merge),    cmocka_unit_test(test_misc),
-	    cmocka_unit_test(test_errno),
+	    cmocka_unit_test(test_errno),    cmocka_unit_test(test_cmd_parser),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

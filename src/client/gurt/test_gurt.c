@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include <gurt/common.h>
 
@@ -342,6 +344,83 @@ test_time(void **state)
 	d_backoff_seq_fini(&seq);
 }
 
+/* What a child prints on standard error while it runs fn and dies; its wait status. */
+static int
+child_stderr(void (*fn)(void), char *buf, size_t size)
+{
+	size_t used = 0;
+	int status;
+	int fds[2];
+	ssize_t len;
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(fds[1], STDERR_FILENO);
+		close(fds[0]);
+		close(fds[1]);
+		fn();
+		_exit(0);
+	}
+	close(fds[1]);
+	while (used + 1 < size && (len = read(fds[0], buf + used, size - used - 1)) > 0)
+		used += (size_t)len;
+	buf[used] = '\0';
+	close(fds[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void
+die_traced(void)
+{
+	signal(SIGBUS, SIG_DFL);
+	d_signal_register();
+	raise(SIGBUS);
+}
+
+static void
+die_quietly(void)
+{
+	signal(SIGBUS, SIG_DFL);
+	d_signal_stack_enable(false);
+	d_signal_register();
+	raise(SIGBUS);
+}
+
+static void
+exit_by_own_handler(int signo)
+{
+	_exit(7);
+}
+
+static void
+die_by_own_handler(void)
+{
+	signal(SIGBUS, exit_by_own_handler);
+	d_signal_register();
+	raise(SIGBUS);
+}
+
+static void
+test_signals(void **state)
+{
+	char text[8192];
+	int status;
+
+	status = child_stderr(die_traced, text, sizeof(text));
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	assert_non_null(strstr(text, "fatal signal"));
+	assert_non_null(strstr(text, "libgurt"));
+	status = child_stderr(die_quietly, text, sizeof(text));
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+	assert_string_equal(text, "");
+	/* A program's own handler stays. */
+	status = child_stderr(die_by_own_handler, text, sizeof(text));
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
 int
 main(void)
 {
@@ -351,6 +430,7 @@ main(void)
 	    cmocka_unit_test(test_env),       cmocka_unit_test(test_strings),
 	    cmocka_unit_test(test_memory),    cmocka_unit_test(test_sgl),
 	    cmocka_unit_test(test_hlc),       cmocka_unit_test(test_time),
+	    cmocka_unit_test(test_signals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
