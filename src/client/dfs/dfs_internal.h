@@ -139,6 +139,8 @@ int dfs_readdir_entries(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint3
 			struct dirent *dirs, struct stat *stbufs, struct dfs_entry *entries);
 int dfs_open_entry(dfs_t *dfs, dfs_obj_t *parent, const char *name, const struct dfs_entry *e,
 		   int flags, dfs_obj_t **obj);
+/* The entry itself. */
+int dfs_entry_get(dfs_t *dfs, dfs_obj_t *parent, const char *name, struct dfs_entry *ret_e);
 /* The object was renamed: its entry is now name in parent. */
 void dfs_set_place(dfs_obj_t *obj, const dfs_obj_t *parent, const char *name);
 #pragma GCC visibility pop

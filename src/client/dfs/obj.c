@@ -768,3 +768,32 @@ dfs_obj_global2local(dfs_t *dfs, int flags, d_iov_t glob, dfs_obj_t **obj)
 	parent = (daos_obj_id_t){.lo = g.parent_lo, .hi = g.parent_hi};
 	return obj_open_entry(dfs, &parent, g.name, &e, flags != 0 ? flags : g.flags, NULL, obj);
 }
+
+/* --- for the mount: entries known from listings, objects that were renamed --- */
+
+int
+dfs_open_entry(dfs_t *dfs, dfs_obj_t *parent, const char *name, const struct dfs_entry *e,
+	       int flags, dfs_obj_t **obj)
+{
+	char *value = NULL;
+	int rc = 0;
+
+	if (S_ISLNK(e->mode))
+		rc = entry_value(parent->oh, name, e, &value);
+	return rc == 0 ? obj_open_entry(dfs, &parent->oid, name, e, flags, value, obj) : rc;
+}
+
+int
+dfs_entry_get(dfs_t *dfs, dfs_obj_t *parent, const char *name, struct dfs_entry *ret_e)
+{
+	int rc = name_check(name, NULL);
+
+	return rc == 0 ? entry_fetch(dir_or_root(dfs, parent)->oh, name, ret_e) : rc;
+}
+
+void
+dfs_set_place(dfs_obj_t *obj, const dfs_obj_t *parent, const char *name)
+{
+	obj->parent_oid = parent->oid;
+	snprintf(obj->name, sizeof(obj->name), "%s", name);
+}

@@ -1,0 +1,277 @@
+/*
+ * Nodes (see dfuse.h): found by object id, counted by the kernel's lookups and by open handles.
+ *
+ * An unlinked file lives on while it is open: its object is punched when the last handle goes. A
+ * node leaves the table when its object's name goes, so that a later object of the same id (there
+ * is none: ids are not reused) or place is a new node; its memory stays until the kernel forgets
+ * it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "posix/fuse/dfuse.h"
+
+uint64_t
+dfuse_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static uint32_t
+bucket_of(daos_obj_id_t oid)
+{
+	uint64_t x = (oid.lo ^ oid.hi << 32 ^ oid.hi >> 32) * 0x9e3779b97f4a7c15ull;
+
+	return x >> 48 & (NODE_BUCKETS - 1);
+}
+
+/* Links have no object: something that names their place stands for one. */
+static daos_obj_id_t
+key_of(const dfs_obj_t *obj)
+{
+	daos_obj_id_t key = obj->oid;
+	uint64_t h = 0xcbf29ce484222325ull;
+	const char *p;
+
+	if (!S_ISLNK(obj->mode))
+		return key;
+	for (p = obj->name; *p != '\0'; p++)
+		h = (h ^ (uint8_t)*p) * 0x100000001b3ull;
+	key.lo = h ^ obj->parent_oid.lo << 17;
+	key.hi = obj->parent_oid.hi ^ 1ull << 63;
+	return key;
+}
+
+int
+node_table_init(struct dfuse *d)
+{
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_mutex_init(&d->space_lock, NULL);
+	d->buckets = calloc(NODE_BUCKETS, sizeof(*d->buckets));
+	return d->buckets == NULL ? ENOMEM : 0;
+}
+
+static void
+node_free(struct node *n)
+{
+	if (n->obj != NULL)
+		dfs_release(n->obj);
+	pthread_mutex_destroy(&n->lock);
+	free(n);
+}
+
+void
+node_table_fini(struct dfuse *d)
+{
+	uint32_t i;
+
+	for (i = 0; d->buckets != NULL && i < NODE_BUCKETS; i++) {
+		struct node *n = d->buckets[i];
+
+		while (n != NULL) {
+			struct node *next = n->next;
+
+			node_free(n);
+			n = next;
+		}
+	}
+	free(d->buckets);
+	d->buckets = NULL;
+}
+
+static struct node *
+find_locked(struct dfuse *d, daos_obj_id_t key)
+{
+	struct node *n;
+
+	for (n = d->buckets[bucket_of(key)]; n != NULL; n = n->next)
+		if (n->oid.lo == key.lo && n->oid.hi == key.hi)
+			return n;
+	return NULL;
+}
+
+static void
+remove_locked(struct dfuse *d, struct node *n)
+{
+	struct node **p = &d->buckets[bucket_of(n->oid)];
+
+	while (*p != NULL && *p != n)
+		p = &(*p)->next;
+	if (*p == n)
+		*p = n->next;
+	n->next = NULL;
+}
+
+static void
+insert_locked(struct dfuse *d, struct node *n)
+{
+	struct node **p = &d->buckets[bucket_of(n->oid)];
+
+	n->next = *p;
+	*p = n;
+}
+
+void
+node_stat_set(struct node *n, const struct stat *st)
+{
+	pthread_mutex_lock(&n->lock);
+	n->st = *st;
+	pthread_mutex_unlock(&n->lock);
+}
+
+void
+node_stat_get(struct node *n, struct stat *st)
+{
+	pthread_mutex_lock(&n->lock);
+	*st = n->st;
+	pthread_mutex_unlock(&n->lock);
+}
+
+struct node *
+node_find(struct dfuse *d, daos_obj_id_t oid, const struct stat *st)
+{
+	struct node *n;
+
+	pthread_mutex_lock(&d->lock);
+	n = find_locked(d, oid);
+	if (n != NULL)
+		n->refs++;
+	pthread_mutex_unlock(&d->lock);
+	if (n != NULL)
+		node_stat_set(n, st);
+	return n;
+}
+
+int
+node_get(struct dfuse *d, dfs_obj_t *obj, const struct stat *st, struct node **ret_node)
+{
+	daos_obj_id_t key = key_of(obj);
+	struct node *fresh = calloc(1, sizeof(*fresh));
+	struct node *n;
+
+	if (fresh == NULL) {
+		dfs_release(obj);
+		return ENOMEM;
+	}
+	pthread_mutex_lock(&d->lock);
+	n = find_locked(d, key);
+	/* a link that was replaced by another one at the same place */
+	if (n != NULL && S_ISLNK(obj->mode) && strcmp(n->obj->value, obj->value) != 0) {
+		remove_locked(d, n);
+		n->unlinked = true;
+		n = NULL;
+	}
+	if (n == NULL) {
+		n = fresh;
+		fresh = NULL;
+		n->oid = key;
+		n->mode = obj->mode;
+		n->obj = obj;
+		pthread_mutex_init(&n->lock, NULL);
+		insert_locked(d, n);
+	} else {
+		dfs_release(obj);
+	}
+	n->refs++;
+	pthread_mutex_unlock(&d->lock);
+	free(fresh);
+	node_stat_set(n, st);
+	*ret_node = n;
+	return 0;
+}
+
+void
+node_forget(struct dfuse *d, struct node *n, uint64_t nr)
+{
+	bool gone;
+
+	if (n == d->root)
+		return;
+	pthread_mutex_lock(&d->lock);
+	n->refs -= nr < n->refs ? nr : n->refs;
+	gone = n->refs == 0 && n->open_nr == 0;
+	if (gone && !n->unlinked)
+		remove_locked(d, n);
+	pthread_mutex_unlock(&d->lock);
+	if (gone)
+		node_free(n);
+}
+
+int
+node_open(struct dfuse *d, struct node *n)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&d->lock);
+	if (n->punched)
+		rc = ENOENT;
+	else
+		n->open_nr++;
+	pthread_mutex_unlock(&d->lock);
+	return rc;
+}
+
+void
+node_release(struct dfuse *d, struct node *n)
+{
+	bool punch, gone;
+
+	pthread_mutex_lock(&d->lock);
+	n->open_nr--;
+	punch = n->open_nr == 0 && n->unlinked && !n->punched;
+	if (punch)
+		n->punched = true;
+	gone = n->open_nr == 0 && n->refs == 0;
+	if (gone && !n->unlinked)
+		remove_locked(d, n);
+	pthread_mutex_unlock(&d->lock);
+	if (punch)
+		dfs_punch_object(d->dfs, n->obj->oid, n->mode);
+	if (gone)
+		node_free(n);
+}
+
+int
+node_unlinked(struct dfuse *d, daos_obj_id_t oid, mode_t mode)
+{
+	struct node *n;
+	bool later = false;
+
+	pthread_mutex_lock(&d->lock);
+	n = find_locked(d, oid);
+	if (n != NULL) {
+		remove_locked(d, n);
+		n->unlinked = true;
+		later = n->open_nr > 0;
+		n->punched = !later;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return later ? 0 : dfs_punch_object(d->dfs, oid, mode);
+}
+
+void
+node_moved(struct dfuse *d, daos_obj_id_t oid, const struct node *parent, const char *name)
+{
+	struct node *n;
+
+	pthread_mutex_lock(&d->lock);
+	n = find_locked(d, oid);
+	if (n != NULL) {
+		remove_locked(d, n);
+		dfs_set_place(n->obj, parent->obj, name);
+		n->oid = key_of(n->obj);
+		insert_locked(d, n);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+ino_t
+node_ino(const struct node *n)
+{
+	return (n->oid.hi & UINT32_MAX) ^ n->oid.lo << 32;
+}
