@@ -56,8 +56,7 @@ struct file_dir {
 	char path[];
 };
 
-/* --- transfers ----------------------------------------------------------------------------------
- */
+/* --- transfers ------------------------------------------------------------------------------- */
 
 static struct file_dev *
 to_file(struct dev *dev)
@@ -182,8 +181,7 @@ static const struct dev_ops file_dev_ops = {
     .close = file_close,
 };
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------------------------------- */
 
 static struct file_dir *
 to_dir(struct dev_dir *dir)
@@ -273,8 +271,7 @@ dir_open(struct dev_dir *dir, struct xs *xs, const char *name, bool read_only, s
 	return rc;
 }
 
-/* --- creation ------------------------------------------------------------------------------------
- */
+/* --- creation -------------------------------------------------------------------------------- */
 
 static int co_fn
 fill_zero(struct file_dev *fdev)
@@ -372,8 +369,7 @@ dir_create(struct dev_dir *dir, struct xs *xs, const char *name, uint64_t size, 
 	return rc;
 }
 
-/* --- the directory -------------------------------------------------------------------------------
- */
+/* --- the directory --------------------------------------------------------------------------- */
 
 static int co_fn
 dir_unlink(struct dev_dir *dir, const char *name)

@@ -82,7 +82,7 @@ struct mem_dir {
 	struct mem_disk *disk;
 };
 
-/* --- time ----------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------ */
 
 struct delay {
 	struct sim_event ev;
@@ -109,7 +109,7 @@ delay(struct mem_disk *disk, uint64_t ns)
 	co_future_wait(&d.done, 0);
 }
 
-/* --- counting and faults ---------------------------------------------------------------------- */
+/* --- counting and faults --------------------------------------------------------------------- */
 
 /* Count one operation that changes the disk. -DER_SHUTDOWN when the power is or goes off with it.
  */
@@ -138,7 +138,7 @@ count_read(struct mem_disk *disk)
 	return 0;
 }
 
-/* --- unsynced writes -------------------------------------------------------------------------- */
+/* --- unsynced writes ------------------------------------------------------------------------- */
 
 static void
 unsynced_free(struct unsynced_write *w)
@@ -217,7 +217,7 @@ unsynced_keep(struct unsynced_write *w, uint64_t (*rnd)(void *arg), void *arg)
 	}
 }
 
-/* --- device operations ------------------------------------------------------------------------ */
+/* --- device operations ----------------------------------------------------------------------- */
 
 static struct mem_dev *
 to_mem(struct dev *dev)
@@ -369,7 +369,7 @@ static const struct dev_ops mem_dev_ops = {
     .close = mem_close,
 };
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static void
 file_free(struct mem_file *file)
@@ -462,8 +462,7 @@ file_open(struct mem_disk *disk, struct mem_file *file, bool read_only, struct d
 	return 0;
 }
 
-/* --- directory operations ----------------------------------------------------------------------
- */
+/* --- directory operations -------------------------------------------------------------------- */
 
 static struct mem_disk *
 dir_disk(struct dev_dir *dir)
@@ -662,8 +661,7 @@ static const struct dev_dir_ops mem_dir_ops = {
     .close = mem_dir_close,
 };
 
-/* --- the disk ----------------------------------------------------------------------------------
- */
+/* --- the disk -------------------------------------------------------------------------------- */
 
 int
 mem_disk_create(struct sim *sim, uint64_t capacity_bytes, struct mem_disk **ret_disk)

@@ -71,7 +71,7 @@ struct heap_conf {
 	bool read_only;         /* open only: replay in memory, write nothing; no transactions */
 };
 
-/* --- life ---------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 /*
  * Lay out an empty heap on two devices: pages (size decides the capacity, at least 4 MiB) and log
@@ -100,7 +100,7 @@ uint64_t heap_root(const struct heap *heap);
 
 struct xs *heap_xs(const struct heap *heap);
 
-/* --- access -------------------------------------------------------------------------- */
+/* --- access ---------------------------------------------------------------------------------- */
 
 /* Address of a byte known to be resident (seen since the last yield, or pinned). */
 void *heap_ptr(const struct heap *heap, uint64_t off);
@@ -129,7 +129,7 @@ void heap_unpin(struct heap *heap, uint64_t off, uint64_t len);
  * remember still holds. */
 uint64_t heap_change_seq(const struct heap *heap);
 
-/* --- transactions -------------------------------------------------------------------- */
+/* --- transactions ---------------------------------------------------------------------------- */
 
 /*
  * Reservation: the promise that a transaction will find log and heap space. Taking one is the only
@@ -200,7 +200,7 @@ struct heap_tx_hook {
 };
 void heap_tx_hook_add(struct heap_tx *tx, struct heap_tx_hook *hook);
 
-/* --- durability ---------------------------------------------------------------------- */
+/* --- durability ------------------------------------------------------------------------------ */
 
 /* lsn of the last commit; what is durable so far. */
 uint64_t heap_last_lsn(const struct heap *heap);
@@ -219,7 +219,7 @@ void heap_on_durable(struct heap *heap, struct durable_cb *cb, uint64_t lsn);
 /* Run a checkpoint now and wait for it (tests, shutdown). */
 int co_fn heap_checkpoint(struct heap *heap);
 
-/* --- allocation ---------------------------------------------------------------------- */
+/* --- allocation ------------------------------------------------------------------------------ */
 
 enum heap_alloc_flags {
 	/* Do not zero and do not declare the new object: the caller declares what it writes; the
@@ -238,7 +238,7 @@ int heap_free(struct heap_tx *tx, uint64_t off);
 /* Bytes an object of this size really takes. */
 uint32_t heap_alloc_size(uint32_t size);
 
-/* --- state and checks ---------------------------------------------------------------- */
+/* --- state and checks ------------------------------------------------------------------------ */
 
 struct heap_stats {
 	uint64_t total_bytes; /* for objects */

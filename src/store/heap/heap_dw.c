@@ -28,8 +28,7 @@ dw_crc(const uint8_t *block)
 	return crc32c(crc, block + at + sizeof(zero), DEV_BLOCK - at - sizeof(zero));
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 struct place_job {
 	struct heap *heap;

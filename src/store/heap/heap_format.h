@@ -16,7 +16,7 @@
  *	slab_off	slab_nr slabs of SLAB_BYTES
  *
  * A slab is free, cut into equal objects of one size class, or part of a large object that takes
- *one or more whole slabs.
+ * one or more whole slabs.
  */
 #ifndef STORE_HEAP_FORMAT_H
 #define STORE_HEAP_FORMAT_H

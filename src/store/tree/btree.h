@@ -5,8 +5,9 @@
  *   BTREE_UINT  u64, in numeric order;
  *   BTREE_LEX   byte strings of 0..65536 bytes in memcmp order (a prefix sorts first);
  *   BTREE_HASH  byte strings of the same lengths, ordered by (128-bit hash, bytes); the whole key
- * is stored and compared, so colliding hashes are only slow. The value is an inline record of fixed
- * size, at most BTREE_VAL_MAX bytes.
+ *               is stored and compared, so colliding hashes are only slow.
+ *
+ * The value is an inline record of fixed size, at most BTREE_VAL_MAX bytes.
  *
  * The root (struct btree_root_df, 32 bytes) is embedded by the user in an object of its own; a
  * zeroed root is not a tree: btree_create() first. An empty tree owns no memory, the first node has

@@ -2,22 +2,24 @@
  * Bytes of a tree. All little-endian; everything lies in heap objects.
  *
  * Node: header, order[cap] padded to 8, entries[cap]. order is a permutation of 0..cap-1: the first
- *nr numbers name the entries in ascending order of their keys, the others are the free ones. So an
- *insert changes one entry and some bytes of order, whatever the size of the entries. Nodes are 64
- *to 1024 bytes, powers of two, aligned to their size (hence never across a page).
+ * nr numbers name the entries in ascending order of their keys, the others are the free ones. So an
+ * insert changes one entry and some bytes of order, whatever the size of the entries. Nodes are 64
+ * to 1024 bytes, powers of two, aligned to their size (hence never across a page).
  *
  * Entry of a leaf: cell, value padded to 8. Entry of an inner node: cell, u64 child; every key of
- *the child is at or above the cell and below the next entry's; the cell of entry 0 is not looked
- *at.
+ * the child is at or above the cell and below the next entry's; the cell of entry 0 is not looked
+ * at.
  *
  * Cell by kind (the key as it is ordered is called its image):
+ *
  *	UINT	8 bytes, the number
  *	LEX	24 bytes, the image is the key
  *	HASH	32 bytes, the image is the hash as 16 big-endian bytes and then the key
+ *
  * For LEX and HASH, byte 0 is the length of the image, which follows, or BTREE_LONG: then the first
- *bytes of the image follow, and the last 8 bytes are the offset of a btree_key_df with all of the
- *key (without the hash). Cells of inner nodes may be shortened images (just long enough to tell
- *left from right).
+ * bytes of the image follow, and the last 8 bytes are the offset of a btree_key_df with all of the
+ * key (without the hash). Cells of inner nodes may be shortened images (just long enough to tell
+ * left from right).
  */
 #ifndef STORE_BTREE_FORMAT_H
 #define STORE_BTREE_FORMAT_H

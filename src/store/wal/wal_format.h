@@ -2,12 +2,14 @@
  * Bytes of the write-ahead log. All little-endian.
  *
  *	block 0, 1	two copies of the super block; the valid one with the higher seq counts,
- *writes alternate between them block 2 ...	the ring: ring_bytes, a multiple of the block
+ *			writes alternate between them
+ *
+ *	block 2 ...	the ring: ring_bytes, a multiple of the block
  *
  * A log position (lsn) is a byte position in the endless stream of which the ring holds the latest
  * part: lsn L lies at ring offset L % ring_bytes. Batches start at multiples of the block and
- *follow each other without a gap: header, records, zeros up to the next block. The records are
- *opaque here.
+ * follow each other without a gap: header, records, zeros up to the next block. The records are
+ * opaque here.
  */
 #ifndef STORE_WAL_FORMAT_H
 #define STORE_WAL_FORMAT_H

@@ -44,8 +44,7 @@ wal_batch_crc(const struct wal_batch_df *hdr, const uint8_t *recs, uint32_t recs
 	return crc32c(crc32c(0, &copy, sizeof(copy)), recs, recs_len);
 }
 
-/* --- super blocks -------------------------------------------------------------------------------
- */
+/* --- super blocks ---------------------------------------------------------------------------- */
 
 int co_fn
 wal_super_read(struct dev *dev, struct wal_super_df *ret_super)
