@@ -67,8 +67,7 @@ struct space {
 	struct free_batch *tx_batch; /* kept for the next one after an abort */
 };
 
-/* --- places
- * --------------------------------------------------------------------------------------------- */
+/* --- places ---------------------------------------------------------------------------------- */
 
 static uint64_t
 group_df_at(const struct space *space, uint32_t g)
@@ -85,9 +84,7 @@ group_blks(const struct space *space, uint32_t g)
 	return left < SPACE_GROUP_BLKS ? left : SPACE_GROUP_BLKS;
 }
 
-/* --- bit maps
- * -----------------------------------------------------------------------------------------------
- */
+/* --- bit maps -------------------------------------------------------------------------------- */
 
 /* First bit at or after pos that is set (or clear), or SPACE_GROUP_BLKS. */
 static uint32_t
@@ -149,8 +146,7 @@ find_run(const uint64_t *map, uint32_t from, uint32_t want, uint32_t *ret_nr)
 	}
 }
 
-/* --- tree of maxima
- * ------------------------------------------------------------------------------------------- */
+/* --- tree of maxima -------------------------------------------------------------------------- */
 
 static void
 set_max(struct space *space, uint32_t g, uint32_t run)
@@ -189,9 +185,7 @@ next_group(const struct space *space, uint32_t from, uint32_t want)
 	return i - space->leaf_nr;
 }
 
-/* --- groups
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- groups ---------------------------------------------------------------------------------- */
 
 /* Have the busy map of a group. */
 static int
@@ -271,9 +265,7 @@ release_piece(struct space *space, uint32_t g, uint32_t pos, uint32_t nr, void *
 	return 0;
 }
 
-/* --- reserving
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- reserving ------------------------------------------------------------------------------- */
 
 static uint64_t
 busy_blks(const struct space *space)
@@ -387,9 +379,7 @@ space_cancel(struct space *space, const struct space_ext *ext)
 	for_each_piece(space, ext, release_piece, NULL);
 }
 
-/* --- freed extents
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- freed extents --------------------------------------------------------------------------- */
 
 static void
 batch_free(struct free_batch *batch)
@@ -455,9 +445,7 @@ space_release(struct space *space, struct space_hold *hold)
 	release_ready(space);
 }
 
-/* --- transactions
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- transactions ---------------------------------------------------------------------------- */
 
 static void
 tx_ended(struct heap_tx_hook *hook, bool committed, uint64_t lsn)
@@ -611,9 +599,7 @@ space_free(struct heap_tx *tx, struct space *space, const struct space_ext *ext)
 	return 0;
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 struct format {
 	uint64_t root_off;
@@ -769,9 +755,7 @@ space_stats(const struct space *space, struct space_stats *ret_stats)
 		ret_stats->group_full_nr += space->max[space->leaf_nr + g] == 0;
 }
 
-/* --- check
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* --- check ----------------------------------------------------------------------------------- */
 
 struct verify {
 	bool (*is_used)(void *arg, uint64_t blk, uint32_t blk_nr);
