@@ -83,6 +83,7 @@ struct sim_ep {
 	struct list done; /* struct op_end */
 	struct list held; /* fab_rx the owner keeps */
 	struct list peers;
+	struct list lost; /* peers whose connection broke, to be reported */
 	struct htable mrs;
 };
 
@@ -101,6 +102,8 @@ enum conn_state {
 };
 struct fab_peer {
 	struct list link;
+	struct list lost_link; /* ep->lost */
+	void *arg;
 	struct sim_ep *ep;
 	uint32_t node;
 	uint32_t port;
@@ -471,6 +474,8 @@ sim_peer_open(struct fab_ep *fep, const char *uri, void *peer_arg, struct fab_pe
 	peer = mem_new(struct fab_peer);
 	if (peer == NULL)
 		return -DER_NOMEM;
+	list_init(&peer->lost_link);
+	peer->arg = peer_arg;
 	peer->ep = ep;
 	peer->node = node;
 	peer->port = port;
@@ -487,6 +492,7 @@ sim_peer_close(struct fab_ep *fep, struct fab_peer *peer)
 	struct sim_ep *ep = container_of(fep, struct sim_ep, base);
 
 	sim_event_cancel(ep->sn->sim, &peer->up);
+	list_del(&peer->lost_link);
 	list_del(&peer->link);
 	free(peer);
 }
@@ -503,6 +509,23 @@ sim_peer_probe(struct fab_ep *fep, struct fab_peer *peer)
 	return ep_by_addr(ep->sn, peer->node, peer->port) != NULL ? 0 : -DER_UNREACH;
 }
 
+/* The connection this side had with that endpoint is gone, and this side can see it. */
+static void
+conn_lost(struct sim_ep *ep, uint64_t serial)
+{
+	struct fab_peer *peer;
+	struct list *pos;
+
+	list_for_each (pos, &ep->peers) {
+		peer = list_entry(pos, struct fab_peer, link);
+		if (peer->conn != CONN_UP || peer->conn_serial != serial || !path_open(peer))
+			continue;
+		peer->conn = CONN_NONE;
+		if (list_empty(&peer->lost_link))
+			list_push_back(&ep->lost, &peer->lost_link);
+	}
+}
+
 static bool
 flight_between(const struct flight *f, uint64_t a, uint64_t b)
 {
@@ -515,7 +538,6 @@ sim_peer_reset(struct fab_ep *fep, struct fab_peer *peer)
 	struct sim_ep *ep = container_of(fep, struct sim_ep, base);
 	struct sim_ep *other = ep_by_addr(ep->sn, peer->node, peer->port);
 	struct list *pos, *tmp;
-	struct fab_peer *rev;
 	struct flight *f;
 
 	list_for_each_safe (pos, tmp, &ep->sn->flights) {
@@ -525,13 +547,8 @@ sim_peer_reset(struct fab_ep *fep, struct fab_peer *peer)
 			flight_drop(f);
 	}
 	peer->conn = CONN_NONE;
-	if (other == NULL)
-		return 0;
-	list_for_each (pos, &other->peers) {
-		rev = list_entry(pos, struct fab_peer, link);
-		if (rev->conn == CONN_UP && rev->conn_serial == ep->serial)
-			rev->conn = CONN_NONE;
-	}
+	if (other != NULL)
+		conn_lost(other, ep->serial);
 	return 0;
 }
 
@@ -660,6 +677,32 @@ sim_rma(struct fab_ep *fep, struct fab_peer *peer, struct fab_rma *op)
 	return 0;
 }
 
+static int
+sim_rma_cancel(struct fab_ep *fep, struct fab_rma *op)
+{
+	struct sim_ep *ep = container_of(fep, struct sim_ep, base);
+	struct list *pos, *tmp;
+	struct op_end *e;
+	struct flight *f;
+
+	if (!fep->revokes)
+		return -DER_NOSYS;
+	list_for_each_safe (pos, tmp, &ep->done) {
+		e = list_entry(pos, struct op_end, link);
+		if (e->rma == op)
+			list_del(&e->link);
+	}
+	list_for_each_safe (pos, tmp, &ep->sn->flights) {
+		f = list_entry(pos, struct flight, link);
+		if (f->rma != op)
+			continue;
+		sim_event_cancel(ep->sn->sim, &f->event);
+		list_del(&f->link);
+		free(f);
+	}
+	return 0;
+}
+
 /* --- the loop's side -------------------------------------------------------------------------- */
 
 static uint32_t
@@ -667,6 +710,7 @@ sim_poll(struct xs_source *src)
 {
 	struct sim_ep *ep = src->arg;
 	struct op_end *e, end;
+	struct fab_peer *peer;
 	struct fab_rx *rx;
 	uint32_t nr = 0;
 
@@ -688,6 +732,11 @@ sim_poll(struct xs_source *src)
 			ep->base.events->recv(ep->base.arg, rx, rx->bytes, rx->len);
 		sim_rx_put(&ep->base, rx);
 	}
+	while ((peer = list_first(&ep->lost, struct fab_peer, lost_link)) != NULL) {
+		list_del(&peer->lost_link);
+		nr++;
+		ep->base.events->lost(ep->base.arg, peer->arg);
+	}
 	if (ep->ready_due) {
 		ep->ready_due = false;
 		nr++;
@@ -701,16 +750,23 @@ sim_prepare_sleep(struct xs_source *src)
 {
 	struct sim_ep *ep = src->arg;
 
-	return list_empty(&ep->done) && list_empty(&ep->rxq) && !ep->ready_due;
+	return list_empty(&ep->done) && list_empty(&ep->rxq) && list_empty(&ep->lost) &&
+	       !ep->ready_due;
 }
 
-/* Everything this endpoint takes part in ends. */
+/* Everything this endpoint takes part in ends. Its peers notice, unless its machine vanished. */
 static void
-ep_die(struct sim_ep *ep)
+ep_die(struct sim_ep *ep, bool silent)
 {
 	struct list *pos, *tmp;
+	struct sim_ep *other;
 	struct flight *f;
 
+	list_for_each (pos, &ep->sn->eps) {
+		other = list_entry(pos, struct sim_ep, link);
+		if (!silent && !other->dead && other != ep)
+			conn_lost(other, ep->serial);
+	}
 	list_for_each_safe (pos, tmp, &ep->sn->flights) {
 		f = list_entry(pos, struct flight, link);
 		/* What it sent is already on its way and may arrive after its death. */
@@ -741,7 +797,7 @@ sim_ep_close(struct fab_ep *fep)
 
 	xs_source_del(fep->xs, &ep->src);
 	if (!ep->dead)
-		ep_die(ep);
+		ep_die(ep, false);
 	while ((e = list_first(&ep->done, struct op_end, link)) != NULL) {
 		list_del(&e->link);
 		if (e->tx != NULL)
@@ -772,6 +828,7 @@ static const struct fab_ops sim_ops = {
     .mr_open = sim_mr_open,
     .mr_close = sim_mr_close,
     .rma = sim_rma,
+    .rma_cancel = sim_rma_cancel,
 };
 
 static int
@@ -822,7 +879,11 @@ sim_ep_open(struct net *net, const struct fab_ep_conf *conf, struct fab_ep **ret
 	list_init(&ep->done);
 	list_init(&ep->held);
 	list_init(&ep->peers);
+	list_init(&ep->lost);
 	htable_init(&ep->mrs);
+	/* Closing a registration always ends its transfers here; that it is not always said keeps
+	 * both ways of the RPC layer in use. */
+	ep->base.revokes = sim_rand_below(sn->sim, 2) == 0;
 	ep->src.fd = -1;
 	ep->src.poll = sim_poll;
 	ep->src.prepare_sleep = sim_prepare_sleep;
@@ -859,7 +920,7 @@ sim_net_node_down(struct sim_net *sn, uint32_t node, bool silent)
 	list_for_each (pos, &sn->eps) {
 		ep = list_entry(pos, struct sim_ep, link);
 		if (ep->node == node && !ep->dead)
-			ep_die(ep);
+			ep_die(ep, silent);
 	}
 }
 

@@ -4,7 +4,8 @@
  *
  * What is modelled: a connection between two endpoints takes a round trip to come up; messages are
  * delayed, and keep their order unless told otherwise; transfers are never lost but wait while a
- * link is down, as TCP does; a killed process refuses connections, a vanished machine is silent.
+ * link is down, as TCP does; a killed process breaks its connections and refuses new ones, a
+ * vanished machine is silent.
  * A transfer touches the target's memory at one moment, and only if the registration is open then.
  */
 #ifndef NET_FABRIC_SIM_H

@@ -68,6 +68,9 @@ int rpc_ep_open(const struct rpc_ep_conf *conf, struct rpc_ep **ret_ep);
 /* Ends every outstanding call with -DER_CANCELED, refuses new ones, waits for handlers to finish.
  */
 void co_fn rpc_ep_close(struct rpc_ep *ep);
+/* In a child of fork(), whose copy of the xstream never runs again: close this process's copies of
+ * the descriptors and free what can be freed, without a sign to anybody. Instead of close. */
+void rpc_ep_drop(struct rpc_ep *ep);
 /* This endpoint's own address, e.g. "ofi+net://127.0.0.1:31416". */
 const char *rpc_ep_uri(const struct rpc_ep *ep);
 struct rpc_ep_stats {
@@ -153,6 +156,9 @@ int rpc_register(struct rpc_ep *ep, uint32_t opc, rpc_handler_t handler, void *a
 void rpc_reply(struct rpc_in *in, int status, const struct iovec *body, uint32_t body_nr);
 void rpc_reply_set(struct rpc_in *in, uint32_t map_ver,
 		   uint64_t hlc); /* header fields of the reply, before rpc_reply */
+
+/* The caller has given up (or its deadline has passed): a reply would find nobody. */
+bool rpc_in_cancelled(const struct rpc_in *in);
 
 /* Move data between local memory and the caller's bulk, starting at remote_off. Fails with
  * -DER_TIMEDOUT when the client does not make progress until deadline_ns (0 = 60 s). */

@@ -412,6 +412,16 @@ rpc_calls_close(struct rpc_ep *ep)
 	(void)htable_walk(&ep->by_uri, peer_calls_end, NULL);
 }
 
+/* After fork(): nobody waits any more. */
+void
+rpc_calls_drop(struct rpc_ep *ep)
+{
+	struct list *pos;
+
+	list_for_each (pos, &ep->unsettled)
+		list_entry(pos, struct rpc_unsettled, link)->settled = NULL;
+}
+
 /* The endpoint goes; replies not yet released keep their bytes. Before the fabric is closed. */
 void
 rpc_calls_fini(struct rpc_ep *ep)

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/rpc/rpc_internal.h"
+#include "runtime/fork_gen.h"
 
 /* --- bodies ----------------------------------------------------------------------------------- */
 
@@ -243,6 +244,7 @@ rpc_ep_open(const struct rpc_ep_conf *conf, struct rpc_ep **ret_ep)
 	ep->accept_calls = conf->accept_calls;
 	ep->stream_nr_max = conf->stream_nr_max != 0 ? conf->stream_nr_max : RPC_STREAM_NR_DEFAULT;
 	ep->slot_free = UINT32_MAX;
+	ep->fork_gen = fork_gen();
 	htable_init(&ep->by_uri);
 	htable_init(&ep->by_inc);
 	list_init(&ep->peers);
@@ -297,6 +299,21 @@ ep_drained(struct rpc_ep *ep)
 	return true;
 }
 
+static void
+ep_free(struct rpc_ep *ep)
+{
+	xs_hook_del(ep->xs, &ep->hook);
+	xs_timer_cancel(&ep->tick);
+	rpc_bulks_fini(ep);
+	rpc_calls_fini(ep);
+	rpc_serve_fini(ep);
+	rpc_peers_close(ep);
+	fab_ep_close(ep->fab);
+	htable_fini(&ep->by_uri);
+	htable_fini(&ep->by_inc);
+	free(ep);
+}
+
 void co_fn
 rpc_ep_close(struct rpc_ep *ep)
 {
@@ -314,16 +331,20 @@ rpc_ep_close(struct rpc_ep *ep)
 	drain_ns = xs_now_ns(ep->xs) + RPC_DRAIN_NS;
 	while (!ep_drained(ep) && xs_now_ns(ep->xs) < drain_ns)
 		(void)co_waitq_wait(&ep->idle, drain_ns);
-	xs_hook_del(ep->xs, &ep->hook);
-	xs_timer_cancel(&ep->tick);
-	rpc_bulks_fini(ep);
-	rpc_calls_fini(ep);
-	rpc_serve_fini(ep);
-	rpc_peers_close(ep);
-	fab_ep_close(ep->fab);
-	htable_fini(&ep->by_uri);
-	htable_fini(&ep->by_inc);
-	free(ep);
+	ep_free(ep);
+}
+
+void
+rpc_ep_drop(struct rpc_ep *ep)
+{
+	if (ep == NULL)
+		return;
+	assert(ep->fork_gen != fork_gen());
+	ep->closing = true;
+	/* Coroutines of the parent that were waiting are not here to wake up. */
+	rpc_calls_drop(ep);
+	rpc_serve_drop(ep);
+	ep_free(ep);
 }
 
 const char *

@@ -233,6 +233,7 @@ void rpc_call_cancelled(struct rpc_peer *peer, uint64_t id);
 /* Nothing of this peer can touch local memory any more. */
 void rpc_unsettled_clear(struct rpc_peer *peer);
 void rpc_calls_close(struct rpc_ep *ep);
+void rpc_calls_drop(struct rpc_ep *ep);
 void rpc_calls_fini(struct rpc_ep *ep);
 
 /* --- rpc_serve.c ------------------------------------------------------------------------------ */
@@ -243,6 +244,7 @@ bool rpc_serve_knows(const struct rpc_peer *peer, uint64_t id);
 void rpc_serve_settle(struct rpc_in_state *is);
 /* Closing: end the transfers of all handlers. */
 void rpc_serve_close(struct rpc_ep *ep);
+void rpc_serve_drop(struct rpc_ep *ep);
 void rpc_serve_fini(struct rpc_ep *ep);
 
 /* --- rpc_bulk.c ------------------------------------------------------------------------------- */

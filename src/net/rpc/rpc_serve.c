@@ -241,6 +241,14 @@ rpc_serve_knows(const struct rpc_peer *peer, uint64_t id)
 	return in_find(peer, id) != NULL;
 }
 
+bool
+rpc_in_cancelled(const struct rpc_in *in)
+{
+	const struct rpc_in_state *is = container_of(in, struct rpc_in_state, in);
+
+	return is->cancelled || in->ep->closing || xs_now_ns(in->ep->xs) >= in->deadline_ns;
+}
+
 static void
 cancelled_send(struct rpc_peer *peer, uint64_t id)
 {
@@ -286,13 +294,29 @@ rpc_serve_close(struct rpc_ep *ep)
 	}
 }
 
+/* After fork(): requests the parent is handling. */
+void
+rpc_serve_drop(struct rpc_ep *ep)
+{
+	struct rpc_in_state *is;
+	struct rpc_peer *peer;
+	struct list *pos;
+
+	list_for_each (pos, &ep->peers) {
+		peer = list_entry(pos, struct rpc_peer, link);
+		while ((is = list_first(&peer->ins, struct rpc_in_state, link)) != NULL) {
+			in_put(ep, is);
+			peer->ref--;
+		}
+	}
+}
+
 void
 rpc_serve_fini(struct rpc_ep *ep)
 {
 	struct rpc_in_state *is;
 	uint32_t i;
 
-	assert(ep->stream_nr == 0);
 	while ((is = list_first(&ep->in_pool, struct rpc_in_state, link)) != NULL) {
 		list_del(&is->link);
 		free(is);

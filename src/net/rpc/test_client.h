@@ -200,8 +200,12 @@ t_check_bulk(struct t_client *c, uint64_t len, uint32_t pieces, bool put, uint32
 				assert_int_equal(((uint8_t *)iov[p].iov_base)[i], t_pattern(off));
 	}
 	rpc_call_fini(&call);
-	/* Whatever is still under way must not reach this memory any more: here sanitizers look. */
+	/* Whatever is still under way must not reach this memory any more. */
 	memset(mem, 0xee, 2 * len + 64);
+	if (rc != 0)
+		co_sleep_ns(20 * T_MS);
+	for (i = 0; rc != 0 && i < 2 * len + 64; i++)
+		assert_int_equal(mem[i], 0xee);
 	free(mem);
 	return rc;
 }

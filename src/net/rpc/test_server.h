@@ -33,9 +33,10 @@ struct t_server {
 	bool stop;
 	struct co_waitq stopping;
 	uint64_t echo_nr;
-	uint64_t move_nr; /* transfers begun */
-	int last_bulk_rc;
-	uint64_t bulk_timeout_ns; /* 0 = default */
+	/* Tests look at these from other threads. */
+	_Atomic uint64_t move_nr; /* transfers begun */
+	_Atomic int last_bulk_rc;
+	_Atomic uint64_t bulk_timeout_ns; /* 0 = default */
 };
 
 static inline uint8_t
