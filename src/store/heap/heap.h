@@ -228,7 +228,8 @@ enum heap_alloc_flags {
 };
 
 /* Allocate; the object is zeroed and wholly declared (unless RAW), aligned to 16 bytes (to 4096
- * when size is a multiple of it). HEAP_MISS, -DER_NOSPACE, -DER_INVAL. */
+ * when size is a multiple of it). HEAP_MISS, -DER_NOSPACE, -DER_INVAL. After an error of this or
+ * any other function that changes something, the transaction must be aborted. */
 int heap_alloc(struct heap_tx *tx, uint32_t size, uint32_t flags, uint64_t *ret_off);
 
 /* Free an object when the transaction commits; until then its bytes stay. HEAP_MISS; -DER_CSUM when

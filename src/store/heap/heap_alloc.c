@@ -789,9 +789,11 @@ heap_alloc_verify(struct heap *heap, bool (*is_used)(void *arg, uint64_t off, ui
 	int rc;
 
 	/* The persistent maps; no yield from then on, so that all is of one moment. */
-	rc = heap_fault(heap, a->desc_off, a->slab_off - a->desc_off);
-	if (rc != 0)
-		return rc;
+	do {
+		rc = heap_fault(heap, a->desc_off, a->slab_off - a->desc_off);
+		if (rc != 0)
+			return rc;
+	} while (heap_try(heap, a->desc_off, a->slab_off - a->desc_off) == NULL);
 	for (idx = 0; idx < a->slab_nr; idx++)
 		verify_slab(&v, idx);
 	verify_lists(&v);
