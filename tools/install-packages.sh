@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Install what building, running and testing needs: the Debian packages named in tools/packages.txt. Does nothing, and
-# needs neither root nor a network, when all of them are there already.
+# Install what building and running needs: the Debian packages named in tools/packages.txt, with --test also those of
+# tools/packages-test.txt. Does nothing, and needs neither root nor a network, when all of them are there already.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-mapfile -t wanted < <(grep -v '^#' "$here/packages.txt")
+lists=("$here/packages.txt")
+[ "${1:-}" = --test ] && lists+=("$here/packages-test.txt")
+mapfile -t wanted < <(grep -hv '^#' "${lists[@]}")
 
 missing=()
 have=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null | awk '$2 == "installed" {print $1}')
