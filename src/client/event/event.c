@@ -75,8 +75,8 @@ struct eq {
 	struct list completed;
 	uint32_t running_nr;
 	uint32_t completed_nr;
-	uint32_t idle_polls;
-	bool closing;
+	_Atomic uint32_t idle_polls;
+	_Atomic bool closing; /* set under the lock */
 };
 
 static struct ev *
@@ -686,8 +686,10 @@ daos_eq_poll(daos_handle_t eqh, int wait_running, int64_t timeout, unsigned int 
 			       timeout == 0);
 		/* A program that polls in a loop must not keep the server off the processor. */
 		if (wait.nr > 0)
-			wait.eq->idle_polls = 0;
-		else if (timeout == 0 && wait.eq->idle_polls++ >= EQ_YIELD_AFTER)
+			atomic_store_explicit(&wait.eq->idle_polls, 0, memory_order_relaxed);
+		else if (timeout == 0 &&
+			 atomic_fetch_add_explicit(&wait.eq->idle_polls, 1, memory_order_relaxed) >=
+			     EQ_YIELD_AFTER)
 			sched_yield();
 	}
 	if (wait.nr == 0 && wait.eq->closing)
