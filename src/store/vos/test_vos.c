@@ -361,6 +361,13 @@ arrays(struct with_pool *w)
 		check(back[1 << 20] == 0xee);
 		check_rc(reopen(w), 0);
 	}
+	/* cut the head off a long extent, far in and not at a block border */
+	recx = (daos_recx_t){.rx_idx = 60000, .rx_nr = 40001};
+	check_rc(tput(w->cont, oid, 14, 0, dkey, "0", &recx, 1, data + 3, 40001, NULL), 0);
+	recx = (daos_recx_t){.rx_idx = 0, .rx_nr = 1 << 20};
+	check(tget(w->cont, oid, UINT64_MAX, 0, dkey, "0", &recx, back, 2 << 20, &size) == 1 << 20);
+	check(memcmp(back + 60000, data + 3, 40001) == 0);
+	check(memcmp(back + 100001, data + 100001, (1 << 20) - 100001) == 0);
 	/* overwrite everything: only the new data remain */
 	recx = (daos_recx_t){.rx_idx = 0, .rx_nr = 1 << 20};
 	check_rc(tput(w->cont, oid, 20, 0, dkey, "0", &recx, 1, data + 5, 1 << 20, NULL), 0);

@@ -56,12 +56,18 @@ compare_at(struct run *r, uint64_t epoch, uint32_t obj)
 static int
 do_op(struct run *r)
 {
-	uint64_t epoch = r->now - vm_below(&r->rng, vm_below(&r->rng, 3) ? 3 : LAG);
+	uint64_t epoch = r->now - vm_below(&r->rng, vm_below(&r->rng, 2) ? 3 : LAG);
+	uint32_t obj = r->op.obj, dkey = r->op.dkey;
 	int want, rc;
 
 	if (epoch <= r->below)
 		epoch = r->below + 1;
 	vm_op_random(&r->rng, epoch, 9000, &r->op);
+	/* stay at one place for a while */
+	if (r->now > 110 && vm_below(&r->rng, 3) != 0) {
+		r->op.obj = obj;
+		r->op.dkey = dkey;
+	}
 	want = vm_expect(r->model, &r->op);
 	rc = vm_run(r->cont, &r->op, NULL);
 	if (rc == -DER_TX_RESTART && r->op.cond != 0 && !in_reach(r, epoch)) {
@@ -77,7 +83,7 @@ do_op(struct run *r)
 static int
 do_aggregate(struct run *r)
 {
-	uint64_t below = r->now - LAG - vm_below(&r->rng, 60);
+	uint64_t below = r->now - vm_below(&r->rng, LAG + 60);
 	uint64_t keep[KEEP_MAX];
 	uint32_t keep_nr = 0, i;
 	bool more;
@@ -139,7 +145,7 @@ run_steps(struct run *r)
 		r->now += 1 + vm_below(&r->rng, 3);
 		if (dice < 6)
 			check_rc(do_restart(r), 0);
-		else if (dice < 14)
+		else if (dice < 30)
 			check_rc(do_aggregate(r), 0);
 		else if (dice < 120)
 			check_rc(compare_at(r, some_epoch(r), vm_below(&r->rng, VM_OBJS)), 0);
@@ -150,6 +156,8 @@ run_steps(struct run *r)
 		/* what was just touched */
 		if (dice % 4 == 0)
 			check_rc(compare_at(r, UINT64_MAX, r->op.obj), 0);
+		if (dice % 4 == 1)
+			check_rc(compare_at(r, r->op.epoch, r->op.obj), 0);
 	}
 	check_rc(compare_at(r, UINT64_MAX, VM_OBJS), 0);
 	return do_restart(r);

@@ -415,6 +415,9 @@ void vos_trim_destroy(struct vos_trim *trim);
 /* Something was punched: drop what is beneath in the background. dkey NULL: the object. */
 void vos_reclaim_punched(struct vos_cont *cont, const struct vos_oid *oid,
 			 const struct vos_key *dkey);
+/* After -DER_NOSPACE: is space about to come free? Waits a little, for a bounded number of times;
+ * false: no, give up. *tries starts as 0. */
+bool co_fn vos_space_comes(struct vos_pool *pool, uint32_t *tries);
 void vos_reclaim_dying(struct vos_pool *pool);
 /* Ends the background work; waits for the running step. */
 void co_fn vos_reclaim_stop(struct vos_pool *pool);

@@ -15,6 +15,9 @@
 /* More waiting jobs than this and whole containers are swept instead. */
 enum { JOB_MAX = 4096 };
 
+/* Who finds the pool full waits this long, and often, for space that is on its way. */
+enum { SPACE_WAIT_NS = 1000000, SPACE_TRIES = 2000 };
+
 struct vos_reclaim_job {
 	struct list link;
 	struct vos_trim *trim;
@@ -233,6 +236,24 @@ vos_reclaim_stop(struct vos_pool *pool)
 		co_waitq_wait(&pool->reclaim_done, 0);
 	while (!list_empty(&pool->reclaim))
 		job_destroy(pool, list_first(&pool->reclaim, struct vos_reclaim_job, link));
+}
+
+bool co_fn
+vos_space_comes(struct vos_pool *pool, uint32_t *tries)
+{
+	struct space_stats ss = {0};
+
+	if (pool->space != NULL)
+		space_stats(pool->space, &ss);
+	if ((!pool->reclaim_running && ss.freeing_blk == 0) || *tries >= SPACE_TRIES)
+		return false;
+	if (heap_wait_durable(pool->heap, heap_last_lsn(pool->heap)) != 0)
+		return false;
+	if ((*tries)++ == 0)
+		co_yield();
+	else
+		co_sleep_ns(SPACE_WAIT_NS);
+	return true;
 }
 
 void co_fn

@@ -211,20 +211,24 @@ goes_inline(const struct vos_pool *pool, uint64_t bytes)
 	return pool->space == NULL || bytes < pool->data_thresh;
 }
 
-/* Reserve blocks and attach them to the newest piece. */
+/* Reserve blocks and attach them to the newest piece. last: there is no smaller wish to fall back
+ * to. */
 static int co_fn
-ext_add(struct vos_update *up, uint64_t blk_nr, uint32_t flags, uint32_t *ret_got)
+ext_add(struct vos_update *up, uint64_t blk_nr, uint32_t flags, bool last, uint32_t *ret_got)
 {
 	struct vos_pool *pool = up->cont->pool;
 	struct space_ext ext;
+	uint32_t tries = 0;
 	int rc;
 
 	rc = grow((void **)&up->exts, up->ext_inl, up->ext_nr, &up->ext_cap, sizeof(*up->exts));
 	if (rc != 0)
 		return rc;
-	do
-		rc = space_reserve(pool->space, blk_nr, 0, flags, &ext);
-	while (heap_retry(pool->heap, &rc));
+	do {
+		do
+			rc = space_reserve(pool->space, blk_nr, 0, flags, &ext);
+		while (heap_retry(pool->heap, &rc));
+	} while (rc == -DER_NOSPACE && last && vos_space_comes(pool, &tries));
 	if (rc != 0)
 		return rc;
 	up->exts[up->ext_nr++] = ext;
@@ -286,8 +290,11 @@ extent_reserve(struct vos_update *up, uint64_t idx, uint64_t nr, uint64_t rec_si
 		if (rc != 0)
 			return rc;
 		for (;;) {
-			rc = ext_add(up, blocks_of(n * rec_size), SPACE_CONTIG, &got);
-			if (rc != -DER_NOSPACE || n == 1)
+			uint64_t blks = blocks_of(n * rec_size);
+			bool last = n == 1 || blks == 1;
+
+			rc = ext_add(up, blks, SPACE_CONTIG, last, &got);
+			if (rc != -DER_NOSPACE || last)
 				break;
 			n = half(n, rec_size);
 			up->pieces[up->piece_nr - 1].nr = n;
@@ -527,7 +534,9 @@ io_check(const struct vos_io *io)
 static int co_fn
 update_prepare(struct vos_update *up)
 {
-	uint32_t i;
+	struct vos_pool *pool = up->cont->pool;
+	uint64_t heap_bytes;
+	uint32_t i, tries = 0;
 	int rc;
 
 	rc = vos_key_check(vos_dkey_kind(up->io.oid.id), up->io.dkey, &up->dkey);
@@ -554,10 +563,11 @@ update_prepare(struct vos_update *up)
 	}
 	pieces_link(up);
 	/* the heap space of the commit; log space is asked for then, so a slow client holds none */
-	rc = heap_reserve(up->cont->pool->heap, 1,
-			  up->buf_bytes + up->piece_nr * 512ull + up->io.iod_nr * 256ull + 16384 +
-			      2 * up->dkey.len,
-			  0, &up->resv);
+	heap_bytes = up->buf_bytes + up->piece_nr * 512ull + up->io.iod_nr * 256ull + 16384 +
+		     2 * up->dkey.len;
+	do
+		rc = heap_reserve(pool->heap, 1, heap_bytes, 0, &up->resv);
+	while (rc == -DER_NOSPACE && vos_space_comes(pool, &tries));
 	if (rc == 0)
 		rc = views_get(up);
 	return rc != 0 ? rc : iovs_build(up);

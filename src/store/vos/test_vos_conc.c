@@ -1,0 +1,303 @@
+/*
+ * Concurrent updates, fetches, punches and listings on simulated devices with latencies, a cache
+ * much smaller than the data and little free space, so that blocks are read from the device while
+ * others overwrite, free and reuse them. Each value names itself: a fetch must give one whole
+ * value, never older than what was durable when it began.
+ */
+#include "store/vos/test_vos_util.h"
+
+#include "base/hash.h"
+#include "runtime/sim.h"
+#include "store/vos/vos_model.h"
+
+enum {
+	KEYS = 300,
+	VALUE = 24000,
+	WRITERS = 6,
+	READERS = 8,
+	OPS = 150,
+};
+
+struct conc {
+	struct sim *sim;
+	struct xs *xs;
+	struct mem_disk *disk;
+	struct dev_dir *dir;
+	struct vos_pool_conf conf;
+	struct vos_pool *pool;
+	struct vos_cont *cont;
+	struct vm_rng rng;
+	uint64_t epoch;
+	uint64_t durable[KEYS]; /* epoch of the newest acknowledged update */
+	uint64_t reads, listed;
+};
+
+static const struct vos_oid oid = {.id = {.lo = 5, .hi = (uint64_t)DAOS_OT_MULTI_UINT64 << 56}};
+
+static uint8_t
+value_byte(uint64_t key, uint64_t epoch, uint64_t i)
+{
+	return hash_u64(key * 1000003 + epoch * 31 + i / 512);
+}
+
+struct kv {
+	uint64_t dnum, anum;
+	daos_key_t dkey;
+	daos_iod_t iod;
+	daos_recx_t recx;
+	struct vos_io io;
+};
+
+static void
+kv_init(struct kv *kv, uint64_t key, uint64_t epoch)
+{
+	bool array = key % 2;
+
+	kv->dnum = key;
+	kv->anum = 1;
+	kv->dkey = (daos_key_t){.iov_buf = &kv->dnum, .iov_buf_len = 8, .iov_len = 8};
+	kv->recx = (daos_recx_t){.rx_idx = key * 10, .rx_nr = VALUE};
+	kv->iod = (daos_iod_t){
+	    .iod_name = {.iov_buf = &kv->anum, .iov_buf_len = 8, .iov_len = 8},
+	    .iod_type = array ? DAOS_IOD_ARRAY : DAOS_IOD_SINGLE,
+	    .iod_size = array ? 1 : VALUE,
+	    .iod_nr = 1,
+	    .iod_recxs = &kv->recx,
+	};
+	kv->io = (struct vos_io){
+	    .oid = oid, .epoch = epoch, .dkey = &kv->dkey, .iods = &kv->iod, .iod_nr = 1};
+}
+
+static int co_fn
+write_key(struct conc *c, uint64_t key)
+{
+	uint64_t epoch = ++c->epoch, pos = 0;
+	const struct iovec *iov;
+	struct vos_update *up;
+	struct kv kv;
+	uint32_t i, nr;
+	size_t j;
+
+	kv_init(&kv, key, epoch);
+	check_rc(vos_update_begin(c->cont, &kv.io, &up), 0);
+	/* the data takes its time to arrive */
+	if (vm_below(&c->rng, 4) == 0)
+		co_sleep_ns(vm_below(&c->rng, 300000));
+	iov = vos_update_iov(up, 0, &nr);
+	for (i = 0; i < nr; i++)
+		for (j = 0; j < iov[i].iov_len; j++, pos++) {
+			uint8_t *p = (uint8_t *)iov[i].iov_base + j;
+
+			*p = pos < 8 ? (uint8_t)(epoch >> (8 * pos)) : value_byte(key, epoch, pos);
+		}
+	check(pos == VALUE);
+	check_rc(vos_update_end(up), 0);
+	if (epoch > c->durable[key])
+		c->durable[key] = epoch;
+	return 0;
+}
+
+static int co_fn
+read_key(struct conc *c, uint64_t key)
+{
+	uint64_t least = c->durable[key], pos = 0, epoch = 0;
+	const struct iovec *iov;
+	struct vos_fetch *f;
+	struct kv kv;
+	uint32_t i, nr;
+	size_t j;
+
+	kv_init(&kv, key, UINT64_MAX);
+	check_rc(vos_fetch_begin(c->cont, &kv.io, 0, &f), 0);
+	/* what was given stays as it is, whatever happens meanwhile */
+	if (vm_below(&c->rng, 3) == 0)
+		co_sleep_ns(vm_below(&c->rng, 1000000));
+	iov = vos_fetch_iov(f, 0, &nr);
+	for (i = 0; i < nr; i++) {
+		check(iov[i].iov_base != NULL);
+		for (j = 0; j < iov[i].iov_len; j++, pos++) {
+			uint8_t b = ((uint8_t *)iov[i].iov_base)[j];
+
+			if (pos < 8)
+				epoch |= (uint64_t)b << (8 * pos);
+			else
+				check(b == value_byte(key, epoch, pos));
+		}
+	}
+	check(pos == VALUE || (nr == 0 && least == 0));
+	check(epoch >= least && epoch <= c->epoch);
+	vos_fetch_end(f);
+	c->reads++;
+	return 0;
+}
+
+static int co_fn
+writer(void *arg)
+{
+	struct conc *c = arg;
+	int i;
+
+	for (i = 0; i < OPS; i++)
+		check_rc(write_key(c, vm_below(&c->rng, KEYS)), 0);
+	return 0;
+}
+
+static int co_fn
+reader(void *arg)
+{
+	struct conc *c = arg;
+	int i;
+
+	for (i = 0; i < OPS * 2; i++)
+		check_rc(read_key(c, vm_below(&c->rng, KEYS)), 0);
+	return 0;
+}
+
+static int
+list_cb(const struct vos_entry *e, void *arg)
+{
+	struct conc *c = arg;
+
+	c->listed++;
+	return vm_below(&c->rng, 50) == 0;
+}
+
+/* All keys are there from the start: each listing sees all of them, or stops and goes on. */
+static int co_fn
+lister(void *arg)
+{
+	struct conc *c = arg;
+	struct vos_list list = {.kind = VOS_LIST_DKEY, .oid = oid, .epoch = UINT64_MAX};
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		struct vos_anchor anchor = {0};
+		uint64_t before = c->listed, stops = 0;
+
+		while (anchor.state != 2) {
+			check_rc(vos_list(c->cont, &list, &anchor, list_cb, c), 0);
+			stops += anchor.state != 2;
+			co_sleep_ns(50000);
+		}
+		check(c->listed - before == KEYS + stops);
+	}
+	return 0;
+}
+
+/* Punches and containers beside it, which must not touch the keys above. */
+static int co_fn
+breaker(void *arg)
+{
+	static const uuid_t other = {9};
+	struct conc *c = arg;
+	struct vos_oid victim = oid;
+	struct vos_cont *cont;
+	int i;
+
+	victim.id.lo++;
+	for (i = 0; i < 40; i++) {
+		daos_key_t dkey = {.iov_buf = "abcdefgh", .iov_buf_len = 8, .iov_len = 8};
+		uint8_t data[9000];
+
+		memset(data, i, sizeof(data));
+		check_rc(vos_cont_create(c->pool, other), 0);
+		check_rc(vos_cont_open(c->pool, other, &cont), 0);
+		check_rc(tput(cont, victim, ++c->epoch, 0, dkey, "12345678", NULL, sizeof(data),
+			      data, sizeof(data), NULL),
+			 0);
+		check_rc(tput(c->cont, victim, ++c->epoch, 0, dkey, "12345678", NULL, sizeof(data),
+			      data, sizeof(data), NULL),
+			 0);
+		vos_cont_close(cont);
+		check_rc(vos_cont_destroy(c->pool, other), 0);
+		check_rc(vos_punch(c->cont, &victim, ++c->epoch, 0, NULL, NULL, 0, NULL), 0);
+	}
+	return 0;
+}
+
+static int
+conc_main(void *arg)
+{
+	static const uuid_t uuid = {1};
+	struct conc *c = arg;
+	struct co_group g;
+	uint64_t key;
+	int i;
+
+	check_rc(mem_disk_open(c->disk, &c->dir), 0);
+	check_rc(vos_pool_create(c->dir, c->xs, &c->conf), 0);
+	check_rc(vos_pool_open(c->dir, c->xs, &c->conf, &c->pool), 0);
+	check_rc(vos_cont_create(c->pool, uuid), 0);
+	check_rc(vos_cont_open(c->pool, uuid, &c->cont), 0);
+	for (key = 0; key < KEYS; key++)
+		check_rc(write_key(c, key), 0);
+	co_group_init(&g);
+	for (i = 0; i < WRITERS; i++)
+		check_rc(co_group_spawn(&g, writer, c), 0);
+	for (i = 0; i < READERS; i++)
+		check_rc(co_group_spawn(&g, reader, c), 0);
+	check_rc(co_group_spawn(&g, lister, c), 0);
+	check_rc(co_group_spawn(&g, breaker, c), 0);
+	check_rc(co_group_join(&g), 0);
+	vos_pool_settle(c->pool);
+	check_rc(vos_pool_verify(c->pool), 0);
+	vos_cont_close(c->cont);
+	vos_pool_close(c->pool);
+	dev_dir_close(c->dir);
+	return 0;
+}
+
+static void
+run_conc(uint64_t seed)
+{
+	struct conc *c = calloc(1, sizeof(*c));
+	struct xs_conf xc = {.name = "conc", .cpu = -1};
+	int rc;
+
+	c->rng.state = seed << 32;
+	c->conf = (struct vos_pool_conf){
+	    .name = "conc",
+	    .scm_bytes = 8 << 20,
+	    .nvme_bytes = 12 << 20,
+	    .wal_bytes = 4 << 20,
+	    .cache_bytes = 4 << 20,
+	    .scm_cache_bytes = seed % 2 ? 256 << 10 : 0,
+	    .debug_shadow = true,
+	};
+	assert_int_equal(sim_create(seed, &c->sim), 0);
+	xc.env = sim_env_create(c->sim, 0);
+	assert_int_equal(xs_create(&xc, &c->xs), 0);
+	assert_int_equal(mem_disk_create(c->sim, 64 << 20, &c->disk), 0);
+	/* slow reads and fast writes: much can happen to blocks that are being read */
+	if (seed % 3 != 0)
+		mem_disk_latency(c->disk, 20000000, 20000, 10000);
+	rc = xs_call(c->xs, conc_main, c);
+	if (rc != 0)
+		fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+	assert_int_equal(rc, 0);
+	assert_int_equal(c->reads, READERS * OPS * 2);
+	xs_destroy(c->xs);
+	mem_disk_destroy(c->disk);
+	sim_destroy(c->sim);
+	free(c);
+}
+
+static void
+test_conc(void **state)
+{
+	const char *seed_s = getenv("VOS_SEED");
+	uint64_t seed = seed_s != NULL ? strtoull(seed_s, NULL, 0) : 1, nr = seed_s != NULL ? 1 : 4;
+
+	for (; nr > 0; nr--)
+		run_conc(seed++);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_conc),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
