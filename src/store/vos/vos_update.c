@@ -253,8 +253,8 @@ single_reserve(struct vos_update *up, uint64_t bytes)
 
 	rc = piece_add(up, VOS_VER_NVME, 0, 1, bytes);
 	while (rc == 0 && left != 0) {
-		rc =
-		    ext_add(up, left < SPACE_EXT_BLOCKS_MAX ? left : SPACE_EXT_BLOCKS_MAX, 0, &got);
+		rc = ext_add(up, left < SPACE_EXT_BLOCKS_MAX ? left : SPACE_EXT_BLOCKS_MAX, 0, true,
+			     &got);
 		if (rc == 0)
 			left -= got;
 	}
