@@ -22,6 +22,13 @@ struct t_client {
 #define T_MS  1000000ull
 #define T_SEC 1000000000ull
 
+/* Upper bounds of times are for an ordinary build on a machine that has other things to do, too. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define T_SLACK 4
+#else
+#define T_SLACK 2
+#endif
+
 static inline int
 t_call(struct t_client *c, uint32_t opc, const void *body, size_t len, uint64_t timeout_ns)
 {
@@ -204,8 +211,7 @@ t_check_bulk(struct t_client *c, uint64_t len, uint32_t pieces, bool put, uint32
 	memset(mem, 0xee, 2 * len + 64);
 	if (rc != 0)
 		co_sleep_ns(20 * T_MS);
-	for (i = 0; rc != 0 && i < 2 * len + 64; i++)
-		assert_int_equal(mem[i], 0xee);
+	assert_true(mem[0] == 0xee && memcmp(mem, mem + 1, 2 * len + 63) == 0);
 	free(mem);
 	return rc;
 }
@@ -243,7 +249,7 @@ static inline void
 t_check_ends(struct t_client *c)
 {
 	struct rpc_call call = {.opc = T_SLEEP};
-	uint64_t le = htole64(400 * T_MS);
+	uint64_t le = htole64(800 * T_MS);
 	int32_t status = (int32_t)htole32((uint32_t)-DER_NONEXIST);
 	struct iovec iov = {.iov_base = &le, .iov_len = 8};
 	struct co_group g;
@@ -257,9 +263,9 @@ t_check_ends(struct t_client *c)
 	assert_int_equal(t_call(c, T_PULL, NULL, 0, 0), -DER_PROTO);
 
 	t = xs_now_ns(c->xs);
-	assert_int_equal(t_call_sleep(c, 200 * T_MS, 30 * T_MS), -DER_TIMEDOUT);
+	assert_int_equal(t_call_sleep(c, 800 * T_MS, 30 * T_MS), -DER_TIMEDOUT);
 	t = xs_now_ns(c->xs) - t;
-	assert_true(t >= 30 * T_MS && t < 150 * T_MS);
+	assert_true(t >= 30 * T_MS && t < T_SLACK * 150 * T_MS);
 
 	call.body = &iov;
 	call.body_nr = 1;
@@ -267,11 +273,11 @@ t_check_ends(struct t_client *c)
 	assert_int_equal(co_group_spawn(&g, t_cancel_later, &call), 0);
 	t = xs_now_ns(c->xs);
 	assert_int_equal(rpc_call_send(c->ep, c->peer, &call), -DER_CANCELED);
-	assert_true(xs_now_ns(c->xs) - t < 150 * T_MS);
+	assert_true(xs_now_ns(c->xs) - t < T_SLACK * 150 * T_MS);
 	assert_int_equal(co_group_join(&g), 0);
 
 	/* The late reply of the call that timed out finds nobody. */
-	co_sleep_ns(250 * T_MS);
+	co_sleep_ns(900 * T_MS);
 	assert_int_equal(t_check_echo(c, 100, 9), 0);
 
 	/* A deadline in the past is not even sent. */
