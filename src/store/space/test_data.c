@@ -255,6 +255,48 @@ greedy(void *arg)
 }
 
 static int
+read_bad(void *arg)
+{
+	struct fixture *f = arg;
+	struct data_view v;
+
+	return data_view_read(f->data, 9, 1, &v) == -DER_IO ? 0 : -DER_MISC;
+}
+
+static void
+write_block(struct fixture *f, uint64_t blk, uint8_t fill, struct data_view *v)
+{
+	assert_int_equal(data_view_alloc(f->data, blk, 1, v), 0);
+	memset(v->iov[0].iov_base, fill, SPACE_BLOCK);
+	assert_int_equal(data_view_write(v), 0);
+}
+
+/* A block is written again while somebody still holds its old content. */
+static void
+check_rewrite(struct fixture *f)
+{
+	struct data_view old, new, v;
+	uint32_t i;
+
+	write_block(f, 50, 1, &old);
+	write_block(f, 50, 2, &new);
+	data_view_put(&new);
+	assert_int_equal(*(uint8_t *)old.iov[0].iov_base, 1);
+	assert_int_equal(data_view_read(f->data, 50, 1, &v), 0);
+	assert_int_equal(*(uint8_t *)v.iov[0].iov_base, 2);
+	data_view_put(&v);
+	/* Push the new one out; the old one must not come forth. */
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(data_view_read(f->data, 1000 + i * 1000, 900, &v), 0);
+		data_view_put(&v);
+	}
+	assert_int_equal(data_view_read(f->data, 50, 1, &v), 0);
+	assert_int_equal(*(uint8_t *)v.iov[0].iov_base, 2);
+	data_view_put(&v);
+	data_view_put(&old);
+}
+
+static int
 do_faults(void *arg)
 {
 	struct fixture *f = arg;
@@ -276,6 +318,13 @@ do_faults(void *arg)
 	assert_int_equal(data_view_read(f->data, 5, 3, &v), -DER_IO);
 	assert_int_equal(data_view_read(f->data, 5, 3, &v), 0);
 	data_view_put(&v);
+	/* Whoever waits for a read that fails is told so. */
+	mem_disk_fail_at(f->disk, 1, 0);
+	co_group_init(&group);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(co_group_spawn(&group, read_bad, f), 0);
+	assert_int_equal(co_group_join(&group), 0);
+	check_rewrite(f);
 	mem_disk_fail_at(f->disk, 0, 1);
 	assert_int_equal(data_view_alloc(f->data, 5, 1, &v), 0);
 	memset(v.iov[0].iov_base, 9, SPACE_BLOCK);

@@ -281,6 +281,43 @@ random_steps(struct model *m, int steps, int del_weight)
 	}
 }
 
+/* Walk with one cursor while the tree changes all the time: it must show every key that stays, in
+ * order. */
+static void
+check_walk(struct model *m, bool forward)
+{
+	struct btree_cursor cur;
+	int64_t at = forward ? -1 : (int64_t)m->nr, next;
+	struct btree_key key;
+	int rc;
+
+	btree_cursor_init(&cur, m->bt);
+	do
+		rc = btree_seek(&cur, forward ? BTREE_FIRST : BTREE_LAST, NULL);
+	while (heap_retry(m->f->heap, &rc));
+	for (;;) {
+		next = at + (forward ? 1 : -1);
+		while (next >= 0 && next < m->nr && !m->ents[next].in)
+			next += forward ? 1 : -1;
+		if (next < 0 || next >= m->nr)
+			break;
+		assert_int_equal(rc, 0);
+		do
+			rc = btree_cursor_get(&cur, &key, NULL);
+		while (heap_retry(m->f->heap, &rc));
+		assert_int_equal(rc, 0);
+		assert_int_equal(ent_cmp(&m->conf, &key, &m->ents[next].key), 0);
+		at = next;
+		if (next_rnd(&m->f->rnd) % 3 == 0)
+			random_steps(m, 1, 4);
+		do
+			rc = forward ? btree_next(&cur) : btree_prev(&cur);
+		while (heap_retry(m->f->heap, &rc));
+	}
+	assert_int_equal(rc, -DER_NONEXIST);
+	btree_cursor_fini(&cur);
+}
+
 static int
 create_tree(struct heap_tx *tx, void *arg)
 {
@@ -352,6 +389,8 @@ run_model(struct fixture *f, enum btree_kind kind, uint32_t val_bytes, bool few_
 	check_all(&m);
 	random_steps(&m, 1000, 5);
 	check_all(&m);
+	check_walk(&m, true);
+	check_walk(&m, false);
 	random_steps(&m, 3000, 9);
 	check_all(&m);
 	random_steps(&m, 300, 1);

@@ -11,6 +11,7 @@
 #include <daos_errno.h>
 
 #include "base/log.h"
+#include "runtime/sim.h"
 #include "runtime/xs.h"
 #include "store/wal/wal.h"
 #include "store/wal/wal_format.h"
@@ -366,6 +367,32 @@ do_space(void *arg)
 	return 0;
 }
 
+/* As many of the smallest records as reservations fit, each written alone: the ring never
+ * overflows. */
+static int
+do_smallest(void *arg)
+{
+	struct fixture *f = arg;
+	struct wal_stats st;
+	uint32_t nr = 0;
+
+	while (wal_reserve(f->wal, wal_cost(8), true, true) == 0)
+		nr++;
+	assert_true(nr > 50);
+	while (nr-- > 0) {
+		uint64_t lsn;
+
+		assert_int_equal(wal_ensure(f->wal, 8), 0);
+		memset(wal_rec_begin(f->wal), 1, 8);
+		lsn = wal_rec_end(f->wal, 8);
+		wal_unreserve(f->wal, wal_cost(8));
+		assert_int_equal(wal_wait(f->wal, lsn), 0);
+		wal_stats(f->wal, &st);
+		assert_true(st.used_bytes + st.reserved_bytes <= st.ring_bytes);
+	}
+	return 0;
+}
+
 #define RUN(name)                                                                                  \
 	static void test_##name(void **state)                                                      \
 	{                                                                                          \
@@ -376,6 +403,101 @@ do_space(void *arg)
 RUN(laps)
 RUN(damage)
 RUN(space)
+RUN(smallest)
+
+/* --- two writes in flight, the first of which is lost -------------------------------------------
+ */
+
+struct raw {
+	struct wal *wal;
+	uint32_t len;
+	uint8_t fill;
+	uint64_t lsn;
+};
+
+static int
+put_raw(void *arg)
+{
+	struct raw *r = arg;
+
+	assert_int_equal(wal_ensure(r->wal, r->len), 0);
+	memset(wal_rec_begin(r->wal), r->fill, r->len);
+	r->lsn = wal_rec_end(r->wal, r->len);
+	return wal_wait(r->wal, r->lsn);
+}
+
+static int
+count_batches(void *arg, const struct wal_replay_batch *batches, uint32_t batch_nr)
+{
+	*(uint32_t *)arg += batch_nr;
+	return 0;
+}
+
+static int
+do_overtake(void *arg)
+{
+	struct fixture *f = arg;
+	uint32_t seen = 0;
+	struct wal_conf conf = {
+	    .xs = f->xs, .id = {1, 2}, .replay = count_batches, .arg = &seen, .fill_pct = 50};
+	struct raw a, b;
+	struct co_group group;
+	struct dev_dir *dir;
+	struct wal_stats st;
+	struct dev *dev;
+	struct wal *wal;
+
+	assert_int_equal(mem_disk_open(f->disk, &dir), 0);
+	assert_int_equal(dir->ops->create(dir, f->xs, "log", LOG_BYTES, true, &dev), 0);
+	assert_int_equal(wal_format(dev, conf.id), 0);
+	assert_int_equal(wal_open(&conf, dev, &wal), 0);
+	/* b leaves before a is durable. */
+	a = (struct raw){.wal = wal, .len = 5000, .fill = 1};
+	b = (struct raw){.wal = wal, .len = 60000, .fill = 2};
+	co_group_init(&group);
+	assert_int_equal(co_group_spawn(&group, put_raw, &a), 0);
+	do {
+		co_yield();
+		wal_stats(wal, &st);
+	} while (st.write_nr == 0);
+	assert_int_equal(co_group_spawn(&group, put_raw, &b), 0);
+	assert_int_equal(co_group_join(&group), 0);
+	wal_close(wal);
+	/* a is torn: nothing is left, and that is no damage. */
+	mem_disk_flip_bit(f->disk, "log", (WAL_SUPER_NR * DEV_BLOCK + a.lsn - 1) * 8ull);
+	assert_int_equal(wal_open(&conf, dev, &wal), 0);
+	assert_int_equal(seen, 0);
+	/* Something as long as a takes its place: b, still behind it, must not be taken for what
+	 * follows. */
+	a.wal = wal;
+	a.fill = 3;
+	assert_int_equal(put_raw(&a), 0);
+	wal_close(wal);
+	assert_int_equal(wal_open(&conf, dev, &wal), 0);
+	assert_int_equal(seen, 1);
+	assert_true(a.lsn < b.lsn && wal_durable_lsn(wal) < b.lsn);
+	wal_close(wal);
+	dev_close(dev);
+	dev_dir_close(dir);
+	return 0;
+}
+
+static void
+test_overtake(void **state)
+{
+	struct fixture f = {0};
+	struct xs_conf xc = {.name = "test", .cpu = -1};
+	struct sim *sim;
+
+	assert_int_equal(sim_create(9, &sim), 0);
+	xc.env = sim_env_create(sim, 0);
+	assert_int_equal(xs_create(&xc, &f.xs), 0);
+	assert_int_equal(mem_disk_create(sim, 16 << 20, &f.disk), 0);
+	assert_int_equal(xs_call(f.xs, do_overtake, &f), 0);
+	xs_destroy(f.xs);
+	mem_disk_destroy(f.disk);
+	sim_destroy(sim);
+}
 
 int
 main(void)
@@ -384,6 +506,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_laps, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_space, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_smallest, setup, teardown),
+	    cmocka_unit_test(test_overtake),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
