@@ -128,17 +128,14 @@ cap_fetch(struct op *op, struct cont *cont, uint64_t deadline_ns)
 {
 	Mgmt__ContRenewReq req = MGMT__CONT_RENEW_REQ__INIT;
 	Mgmt__ContRenewRep *rep = NULL;
-	struct ms_conn *ms;
-	int rc = ctx_ms(op->ctx, &ms);
+	int rc;
 
-	if (rc != 0)
-		return rc;
 	req.pool.data = cont->pool->uuid;
 	req.pool.len = sizeof(uuid_t);
 	req.cont_handle.data = cont->handle;
 	req.cont_handle.len = sizeof(uuid_t);
-	rc = ms_call(ms, OPC_MS_CONT_RENEW, &req.base, &mgmt__cont_renew_rep__descriptor,
-		     (ProtobufCMessage **)&rep, deadline_ns);
+	rc = op_ms_call_until(op, OPC_MS_CONT_RENEW, &req.base, &mgmt__cont_renew_rep__descriptor,
+			      (ProtobufCMessage **)&rep, deadline_ns);
 	if (rc != 0)
 		return rc;
 	rc = cap_set(cont, rep->capability.data, rep->capability.len, rep->cap_expire_ms);

@@ -149,6 +149,7 @@ struct op {
 	_Atomic bool aborted;   /* the caller wants it to end: no more retries */
 	struct co_waitq sleepq; /* where retries sleep; woken by an abort */
 	struct list calls;      /* struct op_rpc_call: requests under way */
+	struct list ms_calls;   /* struct ms_handle: requests to the management service */
 	/* In the event and task forms: told by the driver, outside any coroutine, when ended. */
 	void (*complete)(struct op *op);
 	struct list link; /* ctx->ops, then ctx->done */
@@ -181,9 +182,13 @@ void ctx_kick(struct ctx *ctx);
 
 /* A request with op's deadline and abort. As rpc_call_send(). */
 int co_fn op_rpc(struct op *op, struct rpc_peer *peer, struct rpc_call *call);
-/* A request to the management service, see ms_call(). */
+/* A request to the management service, see ms_call(), with op's abort and deadline. */
 int co_fn op_ms_call(struct op *op, uint32_t opc, const ProtobufCMessage *req,
 		     const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep);
+/* The same with an earlier deadline. */
+int co_fn op_ms_call_until(struct op *op, uint32_t opc, const ProtobufCMessage *req,
+			   const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep,
+			   uint64_t deadline_ns);
 /* Sleep between retries: 0, -DER_OP_CANCELED after an abort, -DER_TIMEDOUT at op's deadline. */
 int co_fn op_sleep(struct op *op, uint64_t ns);
 

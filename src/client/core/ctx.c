@@ -271,6 +271,7 @@ op_prepare(struct op *op)
 
 	co_waitq_init(&op->sleepq);
 	list_init(&op->calls);
+	list_init(&op->ms_calls);
 	list_push_back(&op->ctx->ops, &op->link);
 	op->ended = false;
 	if (timeout_ns != 0 && op->deadline_ns == 0)
@@ -396,6 +397,8 @@ ctx_sweep(struct xs_msg *msg)
 			continue;
 		list_for_each (cpos, &op->calls)
 			rpc_call_cancel(list_entry(cpos, struct op_rpc_call, link)->call);
+		list_for_each (cpos, &op->ms_calls)
+			ms_cancel(list_entry(cpos, struct ms_handle, link));
 		co_waitq_wake_all(&op->sleepq);
 	}
 }
@@ -519,17 +522,33 @@ op_rpc(struct op *op, struct rpc_peer *peer, struct rpc_call *call)
 	list_push_back(&op->calls, &oc.link);
 	rc = rpc_call_send(op->ctx->ep, peer, call);
 	list_del(&oc.link);
-	return rc;
+	return rc == -DER_CANCELED && atomic_load(&op->aborted) ? -DER_OP_CANCELED : rc;
+}
+
+int co_fn
+op_ms_call_until(struct op *op, uint32_t opc, const ProtobufCMessage *req,
+		 const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep,
+		 uint64_t deadline_ns)
+{
+	struct ms_handle handle = {0};
+	struct ms_conn *ms;
+	int rc = ctx_ms(op->ctx, &ms);
+
+	if (rc != 0)
+		return rc;
+	if (atomic_load(&op->aborted))
+		return -DER_OP_CANCELED;
+	list_push_back(&op->ms_calls, &handle.link);
+	rc = ms_call_cancelable(ms, opc, req, rep_desc, ret_rep, deadline_ns, &handle);
+	list_del(&handle.link);
+	return rc == -DER_CANCELED && handle.canceled ? -DER_OP_CANCELED : rc;
 }
 
 int co_fn
 op_ms_call(struct op *op, uint32_t opc, const ProtobufCMessage *req,
 	   const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep)
 {
-	struct ms_conn *ms;
-	int rc = ctx_ms(op->ctx, &ms);
-
-	return rc != 0 ? rc : ms_call(ms, opc, req, rep_desc, ret_rep, op->deadline_ns);
+	return op_ms_call_until(op, opc, req, rep_desc, ret_rep, op->deadline_ns);
 }
 
 int co_fn

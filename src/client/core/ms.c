@@ -200,7 +200,7 @@ status_is_elsewhere(int status)
 static bool co_fn
 ms_try(struct ms_conn *conn, uint32_t idx, uint32_t opc, const struct iovec *body,
        const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep, uint64_t deadline_ns,
-       int *ret_rc, bool *ret_hinted)
+       struct ms_handle *handle, int *ret_rc, bool *ret_hinted)
 {
 	struct ms_attempt at = {
 	    .call =
@@ -220,7 +220,9 @@ ms_try(struct ms_conn *conn, uint32_t idx, uint32_t opc, const struct iovec *bod
 	rc = rpc_peer_get(conn->ep, conn->uris[idx], &peer);
 	if (rc == 0) {
 		list_push_back(&conn->calls, &at.link);
+		handle->call = call;
 		rc = rpc_call_send(conn->ep, peer, call);
+		handle->call = NULL;
 		list_del(&at.link);
 	}
 	if (rc == -DER_CANCELED || rc == -DER_INVAL || rc == -DER_NOMEM) {
@@ -255,7 +257,7 @@ ms_try(struct ms_conn *conn, uint32_t idx, uint32_t opc, const struct iovec *bod
 
 /* Pause between rounds: half of it fixed, half of it chance, so that many clients spread. */
 static void co_fn
-ms_pause(uint32_t backoff_ms, uint64_t deadline_ns)
+ms_pause(uint32_t backoff_ms, uint64_t deadline_ns, struct ms_handle *handle)
 {
 	struct xs *xs = co_xs();
 	uint64_t ns = (uint64_t)backoff_ms * 1000000;
@@ -264,13 +266,32 @@ ms_pause(uint32_t backoff_ms, uint64_t deadline_ns)
 	ns = ns / 2 + env_rand_below(xs_env(xs), ns / 2 + 1);
 	if (deadline_ns != 0 && now + ns > deadline_ns)
 		ns = deadline_ns > now ? deadline_ns - now : 0;
-	co_sleep_ns(ns);
+	co_waitq_wait(&handle->pause, now + ns);
+}
+
+void
+ms_cancel(struct ms_handle *handle)
+{
+	handle->canceled = true;
+	if (handle->call != NULL)
+		rpc_call_cancel(handle->call);
+	co_waitq_wake_all(&handle->pause);
 }
 
 int co_fn
 ms_call(struct ms_conn *conn, uint32_t opc, const ProtobufCMessage *req,
 	const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep,
 	uint64_t deadline_ns)
+{
+	struct ms_handle handle = {0};
+
+	return ms_call_cancelable(conn, opc, req, rep_desc, ret_rep, deadline_ns, &handle);
+}
+
+int co_fn
+ms_call_cancelable(struct ms_conn *conn, uint32_t opc, const ProtobufCMessage *req,
+		   const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep,
+		   uint64_t deadline_ns, struct ms_handle *handle)
 {
 	CLEANUP(freep)
 	uint8_t *packed = NULL;
@@ -280,6 +301,7 @@ ms_call(struct ms_conn *conn, uint32_t opc, const ProtobufCMessage *req,
 	uint64_t log_ns = begin_ns + WAIT_LOG_FIRST_MS * 1000000ull;
 	int rc;
 
+	co_waitq_init(&handle->pause);
 	if (req != NULL) {
 		size_t len = protobuf_c_message_get_packed_size(req);
 
@@ -297,13 +319,14 @@ ms_call(struct ms_conn *conn, uint32_t opc, const ProtobufCMessage *req,
 		uint64_t now;
 		bool hinted;
 
-		if (conn->canceled)
+		if (conn->canceled || handle->canceled)
 			return -DER_CANCELED;
 		if (idx == MS_NO_LEADER) {
 			idx = conn->next++ % conn->uri_nr;
 			tried_nr++;
 		}
-		if (ms_try(conn, idx, opc, &body, rep_desc, ret_rep, deadline_ns, &rc, &hinted))
+		if (ms_try(conn, idx, opc, &body, rep_desc, ret_rep, deadline_ns, handle, &rc,
+			   &hinted))
 			return rc;
 		now = xs_now_ns(co_xs());
 		if (deadline_ns != 0 && now >= deadline_ns)
@@ -320,7 +343,7 @@ ms_call(struct ms_conn *conn, uint32_t opc, const ProtobufCMessage *req,
 				conn->uri_nr);
 			log_ns = now + WAIT_LOG_NEXT_MS * 1000000ull;
 		}
-		ms_pause(backoff_ms, deadline_ns);
+		ms_pause(backoff_ms, deadline_ns, handle);
 		if (backoff_ms < MS_BACKOFF_MAX_MS)
 			backoff_ms *= 2;
 		tried_nr = 0;

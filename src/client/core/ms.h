@@ -44,6 +44,19 @@ int co_fn ms_call(struct ms_conn *conn, uint32_t opc, const ProtobufCMessage *re
 		  const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep,
 		  uint64_t deadline_ns);
 
+/* As ms_call(), but another coroutine of the xstream can end it: ms_cancel() while it is under way
+ * makes it return -DER_CANCELED soon. Zero-initialise; used for one call. */
+struct ms_handle {
+	struct list link; /* the caller's */
+	bool canceled;
+	struct rpc_call *call; /* the attempt under way */
+	struct co_waitq pause;
+};
+int co_fn ms_call_cancelable(struct ms_conn *conn, uint32_t opc, const ProtobufCMessage *req,
+			     const ProtobufCMessageDescriptor *rep_desc, ProtobufCMessage **ret_rep,
+			     uint64_t deadline_ns, struct ms_handle *handle);
+void ms_cancel(struct ms_handle *handle);
+
 /*
  * Identity of a command that changes state, constant over its retries:
  *	struct ms_cmd cmd;

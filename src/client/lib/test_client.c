@@ -280,7 +280,8 @@ static void
 test_event_abort(void **state)
 {
 	daos_handle_t oh = scene_open_obj(DAOS_OT_MULTI_HASHED, OC_S1), eqh;
-	daos_event_t ev, ev2;
+	daos_pool_info_t info = {0};
+	daos_event_t ev, ev2, *done[1];
 	uint8_t big[50000];
 	struct scene_io o;
 	bool flag;
@@ -296,14 +297,23 @@ test_event_abort(void **state)
 	assert_int_equal(daos_event_abort(&ev), 0);
 	assert_int_equal(daos_event_test(&ev, DAOS_EQ_WAIT, &flag), 0);
 	assert_true(flag);
-	assert_true(ev.ev_error == -DER_OP_CANCELED || ev.ev_error == -DER_CANCELED);
+	assert_int_equal(ev.ev_error, -DER_OP_CANCELED);
 	/* a queue destroyed with operations in it */
 	assert_int_equal(daos_eq_create(&eqh), 0);
 	assert_int_equal(daos_event_init(&ev2, eqh, NULL), 0);
 	assert_int_equal(daos_obj_update(oh, DAOS_TX_NONE, 0, &o.dkey, 1, &o.iod, &o.sgl, &ev2), 0);
 	assert_int_equal(daos_eq_destroy(eqh, DAOS_EQ_DESTROY_FORCE), 0);
-	assert_true(ev2.ev_error != 0);
+	assert_int_equal(ev2.ev_error, -DER_OP_CANCELED);
 	fake_hold(w.fake, false);
+	/* one that waits for the management service */
+	fake_inject(w.fake, OPC_MS_POOL_QUERY, -DER_AGAIN, UINT32_MAX, false);
+	assert_int_equal(daos_eq_create(&eqh), 0);
+	assert_int_equal(daos_event_init(&ev2, eqh, NULL), 0);
+	assert_int_equal(daos_pool_query(w.poh, NULL, &info, NULL, &ev2), 0);
+	assert_int_equal(daos_eq_poll(eqh, 0, 3000000, 1, done), 0);
+	assert_int_equal(daos_eq_destroy(eqh, DAOS_EQ_DESTROY_FORCE), 0);
+	assert_int_equal(ev2.ev_error, -DER_OP_CANCELED);
+	fake_inject(w.fake, 0, 0, 0, false);
 	assert_int_equal(daos_event_fini(&ev), 0);
 	assert_int_equal(daos_obj_close(oh, NULL), 0);
 }

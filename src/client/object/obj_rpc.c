@@ -253,7 +253,7 @@ attempt_recover(struct attempt *at, enum verdict verdict, int rc)
 		}
 		rc2 = cont_renew_cap(r->op, r->obj->cont, at->cap.renewed_nr);
 		if (rc2 != 0) /* evicted, or the container is gone */
-			return rc2 == -DER_TIMEDOUT || rc2 == -DER_CANCELED ? rc2 : -DER_NO_HDL;
+			return rc2 == -DER_NO_PERM || rc2 == -DER_NONEXIST ? -DER_NO_HDL : rc2;
 		return attempt_pause(at, rc);
 	case V_REFRESH:
 		rc2 = pool_refresh(r->op, r->obj->cont->pool, at->map_ver);

@@ -103,17 +103,14 @@ pool_fetch_map(struct op *op, struct pool *pool, uint32_t known_ver)
 	Mgmt__PoolMapGetReq req = MGMT__POOL_MAP_GET_REQ__INIT;
 	Mgmt__PoolMapGetRep *rep = NULL;
 	struct pool_map *map;
-	struct ms_conn *ms;
 	int rc;
 
 	req.pool.data = pool->uuid;
 	req.pool.len = sizeof(uuid_t);
 	req.known_version = known_ver;
-	rc = ctx_ms(op->ctx, &ms);
-	if (rc == 0)
-		rc = ms_call(ms, OPC_MS_POOL_MAP_GET, &req.base,
-			     &mgmt__pool_map_get_rep__descriptor, (ProtobufCMessage **)&rep,
-			     xs_now_ns(op->ctx->xs) + REFRESH_DEADLINE_NS);
+	rc = op_ms_call_until(op, OPC_MS_POOL_MAP_GET, &req.base,
+			      &mgmt__pool_map_get_rep__descriptor, (ProtobufCMessage **)&rep,
+			      xs_now_ns(op->ctx->xs) + REFRESH_DEADLINE_NS);
 	if (rc != 0) /* without the service the old map is as good as any */
 		return rc == -DER_TIMEDOUT ? 0 : rc;
 	if (rep->map != NULL) {
