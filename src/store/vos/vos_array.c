@@ -29,7 +29,7 @@ blocks_free(struct vos_tx *t, uint64_t blk, uint64_t blk_nr)
 {
 	struct space_ext ext = {.blk = blk, .blk_nr = blk_nr};
 
-	return blk_nr == 0 ? 0 : space_free(t->tx, t->pool->space, &ext);
+	return blk_nr == 0 ? 0 : vos_blocks_free(t, &ext);
 }
 
 static int
@@ -270,6 +270,30 @@ seek_match(enum btree_seek how, uint64_t start, uint64_t pos)
 	return false;
 }
 
+static int
+seg_check(const struct vos_seg *seg)
+{
+	if (seg->df.len != 0 && seg->start + seg->df.len > seg->start)
+		return 0;
+	log_err("heap offset %#llx: segment of no valid length", (unsigned long long)seg->off);
+	return -DER_CSUM;
+}
+
+/* An exact match needs no cursor. */
+static int
+tree_find_eq(struct heap *heap, uint64_t root, uint64_t pos, struct vos_seg *ret_seg)
+{
+	struct btree_key key = btree_key_num(pos);
+	int rc;
+
+	rc = btree_lookup(btree_at(heap, root), &key, &ret_seg->off);
+	if (rc != 0)
+		return rc;
+	ret_seg->start = pos;
+	memcpy(&ret_seg->df, heap_ptr(heap, ret_seg->off), sizeof(ret_seg->df));
+	return seg_check(ret_seg);
+}
+
 int
 vos_seg_find(struct heap *heap, const struct vos_key_df *akey, enum btree_seek how, uint64_t pos,
 	     struct vos_seg *ret_seg)
@@ -277,6 +301,8 @@ vos_seg_find(struct heap *heap, const struct vos_key_df *akey, enum btree_seek h
 	struct vos_seg_iter it;
 	int rc;
 
+	if (how == BTREE_EQ && vos_child_tag(akey->child) == VOS_CHILD_TREE)
+		return tree_find_eq(heap, vos_child_off(akey->child), pos, ret_seg);
 	rc = vos_seg_iter_init(&it, heap, akey);
 	if (rc == 0)
 		rc = vos_seg_iter_seek(&it, how, pos);
@@ -361,12 +387,7 @@ vos_seg_iter_get(struct vos_seg_iter *it, struct vos_seg *ret_seg)
 		ret_seg->off = val;
 		memcpy(&ret_seg->df, heap_ptr(it->heap, val), sizeof(ret_seg->df));
 	}
-	if (ret_seg->df.len == 0 || ret_seg->start + ret_seg->df.len < ret_seg->start) {
-		log_err("heap offset %#llx: segment of no valid length",
-			(unsigned long long)ret_seg->off);
-		return -DER_CSUM;
-	}
-	return 0;
+	return seg_check(ret_seg);
 }
 
 static int

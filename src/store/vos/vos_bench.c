@@ -293,7 +293,7 @@ bench_main(void *arg)
 	    .scm_bytes = 1ull << 30,
 	    .nvme_bytes = b->nvme_bytes,
 	    .wal_bytes = 256 << 20,
-	    .cache_bytes = 1 << 30,
+	    .cache_bytes = 256 << 20,
 	};
 	uint32_t i;
 	int rc;

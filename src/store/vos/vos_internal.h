@@ -356,6 +356,8 @@ int vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p,
 int vos_sv_find(struct heap *heap, const struct vos_key_df *akey, uint64_t epoch,
 		struct vos_ord hidden, const struct vos_sv_df **ret_sv, uint64_t *ret_off);
 int vos_sv_free(struct vos_tx *t, uint64_t off);
+/* Free blocks of the NVMe tier, and what the cache holds of them. */
+int vos_blocks_free(struct vos_tx *t, const struct space_ext *ext);
 /* Runs of blocks of an NVME or LIST version. */
 const struct vos_run_df *vos_sv_runs(const struct vos_sv_df *sv, uint32_t *ret_nr);
 

@@ -68,11 +68,22 @@ runs_free(struct vos_tx *t, const struct vos_sv_df *sv)
 	for (i = 0; i < nr; i++) {
 		struct space_ext ext = {.blk = run[i].blk, .blk_nr = run[i].blk_nr};
 
-		rc = space_free(t->tx, t->pool->space, &ext);
+		rc = vos_blocks_free(t, &ext);
 		if (rc != 0)
 			return rc;
 	}
 	return 0;
+}
+
+int
+vos_blocks_free(struct vos_tx *t, const struct space_ext *ext)
+{
+	int rc = space_free(t->tx, t->pool->space, ext);
+
+	/* An abort only loses the cached copies. */
+	if (rc == 0)
+		data_forget(t->pool->data, ext->blk, ext->blk_nr);
+	return rc;
 }
 
 int
