@@ -228,6 +228,15 @@ do_rules(void *arg)
 	assert_int_equal(reserve(&m, 1000, 0, SPACE_CONTIG, &m.ext[0]), 0);
 	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, publish_one, &c, NULL), 0);
 	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, publish_one, &c, NULL), -DER_CSUM);
+	/* ... and until its freeing is durable. */
+	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, free_one, &c, &lsn), 0);
+	space_stats(m.space, &st);
+	assert_int_equal(st.freeing_blk, 1000);
+	assert_int_equal(heap_wait_durable(m.f->heap, lsn), 0);
+	space_stats(m.space, &st);
+	assert_int_equal(st.freeing_blk, 0);
+	assert_int_equal(reserve(&m, 1000, FIRST + 8, SPACE_CONTIG, &m.ext[0]), 0);
+	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, publish_one, &c, NULL), 0);
 	space_hold(m.space, &hold);
 	assert_int_equal(heap_tx_run(m.f->heap, 0, 0, 0, free_one, &c, &lsn), 0);
 	assert_int_equal(heap_wait_durable(m.f->heap, lsn), 0);
