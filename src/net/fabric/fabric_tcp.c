@@ -82,9 +82,10 @@ enum {
 	TCP_RX_BLOCK = 64 * 1024,
 	TCP_RX_READ =
 	    32 * 1024,      /* of it per read: what of a payload lands there is copied once more */
-	TCP_RX_ROUNDS = 32, /* reads from one connection per poll */
-	TCP_RX_KEEP = 4,    /* free blocks kept */
-	TCP_TX_IOV = 64,    /* pieces in one send */
+	TCP_TURN = 1 << 20, /* bytes moved on one connection before others have their turn */
+	TCP_ANSWER_MAX = 4096, /* of one connection, waiting to be sent */
+	TCP_RX_KEEP = 4,       /* free blocks kept */
+	TCP_TX_IOV = 64,       /* pieces in one send */
 	TCP_TX_SMALL = 4096,
 	TCP_TX_KEEP_SMALL = 64,
 	TCP_TX_KEEP_LARGE = 16,
@@ -197,6 +198,7 @@ struct tcp_conn {
 	struct sockaddr_in sin; /* the listening address of the other end; valid if known */
 	struct fab_peer *peer;  /* NULL: nobody has opened that address */
 	struct list txq;
+	uint32_t answer_nr; /* ITEM_ANSWER in it */
 	struct list rmas;
 
 	enum rx_state rx;
@@ -585,11 +587,33 @@ head_put_long(struct tcp_item *item, enum block_type type, uint32_t len, uint64_
 }
 
 static void
+conn_flush_later(struct tcp_conn *conn)
+{
+	if (list_empty(&conn->flush_link))
+		list_push_back(&conn->ep->flush, &conn->flush_link);
+}
+
+static void
 conn_push(struct tcp_conn *conn, struct tcp_item *item)
 {
 	list_push_back(&conn->txq, &item->link);
-	if (list_empty(&conn->flush_link))
-		list_push_back(&conn->ep->flush, &conn->flush_link);
+	conn_flush_later(conn);
+}
+
+/* An item of our own, out of the pool. NULL: no memory, or the other end asks and asks but does not
+ * read the answers; then the connection is closed. */
+static struct tcp_item *
+conn_answer(struct tcp_conn *conn)
+{
+	struct tcp_item *item = NULL;
+
+	if (conn->answer_nr < TCP_ANSWER_MAX)
+		item = answer_get(conn->ep);
+	if (item == NULL)
+		conn_close(conn, true);
+	else
+		conn->answer_nr++;
+	return item;
 }
 
 static void
@@ -674,6 +698,7 @@ item_sent(struct tcp_conn *conn, struct tcp_item *item)
 		((struct tcp_rma_priv *)item)->state = RMA_WAITING;
 		break;
 	case ITEM_ANSWER:
+		conn->answer_nr--;
 		answer_put(conn->ep, item);
 		break;
 	}
@@ -686,6 +711,7 @@ conn_flush(struct tcp_conn *conn)
 	struct msghdr msg = {.msg_iov = iov};
 	struct tcp_item *item;
 	struct list *pos;
+	size_t total = 0;
 	ssize_t sent;
 	size_t n;
 
@@ -693,6 +719,10 @@ conn_flush(struct tcp_conn *conn)
 	if (conn->connecting)
 		return;
 	while (!list_empty(&conn->txq)) {
+		if (total >= TCP_TURN) {
+			conn_flush_later(conn);
+			return;
+		}
 		msg.msg_iovlen = 0;
 		list_for_each (pos, &conn->txq) {
 			item = list_entry(pos, struct tcp_item, link);
@@ -712,6 +742,7 @@ conn_flush(struct tcp_conn *conn)
 			return;
 		}
 		n = (size_t)sent;
+		total += n;
 		while ((item = list_first(&conn->txq, struct tcp_item, link)) != NULL) {
 			if (!item_advance(item, &n))
 				break;
@@ -816,7 +847,7 @@ conn_identify(struct tcp_conn *conn, const struct sockaddr_in *sin)
 static int
 hello_push(struct tcp_conn *conn)
 {
-	struct tcp_item *item = answer_get(conn->ep);
+	struct tcp_item *item = conn_answer(conn);
 
 	if (item == NULL)
 		return -DER_NOMEM;
@@ -900,10 +931,8 @@ peer_conn(struct tcp_ep *ep, struct fab_peer *peer, struct tcp_conn **ret_conn)
 		return -DER_NOMEM;
 	conn_identify(conn, &peer->sin);
 	rc = hello_push(conn);
-	if (rc != 0) {
-		conn_close(conn, false);
+	if (rc != 0)
 		return rc;
-	}
 	conn->connecting = connecting;
 	conn_pollout(conn, connecting);
 	*ret_conn = conn;
@@ -1070,9 +1099,8 @@ tcp_rma_cancel(struct fab_ep *base, struct fab_rma *op)
 		if (!p->item.started)
 			break;
 		/* The rest must be sent, or the connection is lost. */
-		rest = answer_get(ep);
+		rest = conn_answer(conn);
 		if (rest == NULL) {
-			conn_close(conn, true);
 			list_del(&p->end.link);
 			return 0;
 		}
@@ -1159,12 +1187,10 @@ static void
 read_serve(struct tcp_conn *conn, uint64_t id, uint64_t key, uint64_t addr, uint32_t want)
 {
 	struct tcp_mr *mr = mr_find(conn->ep, key, addr, want, FAB_REMOTE_READ);
-	struct tcp_item *item = answer_get(conn->ep);
+	struct tcp_item *item = conn_answer(conn);
 
-	if (item == NULL) {
-		conn_close(conn, true);
+	if (item == NULL)
 		return;
-	}
 	if (mr == NULL) {
 		head_put_long(item, BLOCK_DATA, 0, id, (uint64_t)DER_CANCELED, 0);
 	} else {
@@ -1180,12 +1206,10 @@ read_serve(struct tcp_conn *conn, uint64_t id, uint64_t key, uint64_t addr, uint
 static void
 write_answer(struct tcp_conn *conn, uint64_t id, int rc)
 {
-	struct tcp_item *item = answer_get(conn->ep);
+	struct tcp_item *item = conn_answer(conn);
 
-	if (item == NULL) {
-		conn_close(conn, true);
+	if (item == NULL)
 		return;
-	}
 	head_put_long(item, BLOCK_DONE, 0, id, (uint64_t)-rc, 0);
 	conn_push(conn, item);
 }
@@ -1555,34 +1579,33 @@ static uint32_t
 conn_read(struct tcp_conn *conn)
 {
 	struct iovec iov[FAB_RMA_IOV_MAX + 1];
-	size_t direct, all, n;
-	uint32_t round, nr;
+	size_t direct, n, total = 0;
+	uint32_t nr, reads = 0;
 	ssize_t got;
 
-	for (round = 0; round < TCP_RX_ROUNDS && !conn->closed; round++) {
-		if (!block_ready(conn->ep))
-			break;
+	while (total < TCP_TURN && !conn->closed && block_ready(conn->ep)) {
 		nr = rx_gather(conn, iov, &direct);
-		all = direct + TCP_RX_READ;
 		got = nr == 1 ? recv(conn->fd, iov[0].iov_base, iov[0].iov_len, 0)
 			      : readv(conn->fd, iov, (int)nr);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0 && errno == EAGAIN)
 			break;
+		reads++;
 		if (got <= 0) {
 			conn_close(conn, true);
-			return round + 1;
+			break;
 		}
 		n = (size_t)got < direct ? (size_t)got : direct;
 		direct_advance(conn, n);
 		if (!conn->closed)
 			conn_parse(conn, conn->ep->rx->bytes, (size_t)got - n);
+		total += (size_t)got;
 		/* Less than asked for: there is no more at present. */
-		if ((size_t)got < all)
-			return round + 1;
+		if ((size_t)got < direct + TCP_RX_READ)
+			break;
 	}
-	return round;
+	return reads;
 }
 
 /* --- the loop's side ----------------------------------------------------------------------------
@@ -1602,13 +1625,20 @@ lost_report(struct tcp_ep *ep)
 	return nr;
 }
 
-static void
+static uint32_t
 ep_flush(struct tcp_ep *ep)
 {
 	struct tcp_conn *conn;
+	struct list todo; /* one that is not finished comes again at the next poll */
+	uint32_t nr = 0;
 
-	while ((conn = list_first(&ep->flush, struct tcp_conn, flush_link)) != NULL)
+	list_init(&todo);
+	list_splice_back(&todo, &ep->flush);
+	while ((conn = list_first(&todo, struct tcp_conn, flush_link)) != NULL) {
 		conn_flush(conn);
+		nr++;
+	}
+	return nr;
 }
 
 static uint32_t
@@ -1640,8 +1670,8 @@ tcp_poll(struct xs_source *src)
 	uint32_t nr;
 	int i, n;
 
-	ep_flush(ep);
-	nr = ended_report(ep);
+	nr = ep_flush(ep);
+	nr += ended_report(ep);
 	n = epoll_wait(src->fd, events, TCP_EVENTS, 0);
 	for (i = 0; i < n; i++) {
 		if (events[i].data.ptr == NULL)
@@ -1649,7 +1679,7 @@ tcp_poll(struct xs_source *src)
 		else
 			nr += conn_event(events[i].data.ptr, events[i].events);
 	}
-	ep_flush(ep);
+	nr += ep_flush(ep);
 	nr += ended_report(ep);
 	nr += lost_report(ep);
 	dead_free(ep);
