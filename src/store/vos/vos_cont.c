@@ -464,6 +464,9 @@ set_keep(struct vos_cont *cont, struct keep_args *a)
 		return rc;
 	}
 	/* no yield since the commit */
+	if (cont->keep_nr != a->keep_nr ||
+	    (a->keep_nr != 0 && memcmp(cont->keep, copy, a->keep_nr * sizeof(*copy)) != 0))
+		cont->agg_done = 0;
 	free(cont->keep);
 	cont->keep = copy;
 	cont->keep_nr = a->keep_nr;

@@ -125,6 +125,8 @@ struct vos_cont {
 	uint32_t keep_nr;
 	struct vos_trim *agg; /* aggregation under way */
 	bool agg_running;
+	uint64_t
+	    agg_done; /* the last aggregation that was finished; 0 = none, or keep has changed */
 };
 
 /* -DER_NO_HDL for a handle whose container was destroyed. */

@@ -20,7 +20,10 @@
 #include "base/log.h"
 
 enum {
-	STEP_RECORDS = 64,
+	/* What a step may cost: a record looked at, a key that is passed over, all together. */
+	COST_RECORD = 16,
+	COST_SKIP = 1,
+	STEP_COST = 64 * COST_RECORD,
 	STEP_LOG_BYTES = 256 << 10,
 	PAUSED = 1, /* result of the walk functions: out of budget */
 };
@@ -112,6 +115,17 @@ level_leave(struct walk *w, int level)
 	w->pos->seg_set = false;
 }
 
+/* Pass over a key. */
+static int
+level_skip(struct walk *w, int level, const struct vos_key *key)
+{
+	int rc = level_enter(w, level, key);
+
+	if (rc == 0)
+		level_leave(w, level);
+	return rc;
+}
+
 static void
 retain(struct walk *w, uint64_t epoch)
 {
@@ -122,12 +136,30 @@ retain(struct walk *w, uint64_t epoch)
 }
 
 static bool
-spend(struct walk *w)
+spend(struct walk *w, uint32_t cost)
 {
-	if (w->budget == 0)
+	if (w->budget < cost) {
+		w->budget = 0;
 		return false;
-	w->budget--;
+	}
+	w->budget -= cost;
 	return true;
+}
+
+/* Has nothing happened to this key, or beneath it, since all of it was looked at? */
+static int
+is_clean(const struct walk *w, uint64_t off, enum vos_key_kind kind, bool *ret_clean)
+{
+	const struct vos_key_df *k;
+	int rc;
+
+	*ret_clean = false;
+	if (w->trim->clean == 0)
+		return 0;
+	k = vos_key_at(w->t->heap, off, kind, &rc);
+	if (k != NULL)
+		*ret_clean = k->chg_epoch <= w->trim->clean;
+	return rc;
 }
 
 /* --- stacks of versions
@@ -290,7 +322,7 @@ trim_single(struct walk *w, uint64_t akey, const struct vos_key_df *k, const str
 	rc = sv_stack(w, k, &s);
 	if (rc == 0 && stack_decide(w, &s, p) != s.nr)
 		rc = sv_relink(w, akey, &s);
-	w->budget -= w->budget < s.nr ? w->budget : s.nr;
+	spend(w, s.nr * COST_RECORD);
 	stack_fini(&s);
 	return rc;
 }
@@ -393,7 +425,7 @@ trim_array(struct walk *w, uint64_t akey, const struct vos_key_df *k, const stru
 				  &seg);
 		if (rc != 0)
 			return rc == -DER_NONEXIST ? 0 : rc;
-		if (!spend(w))
+		if (!spend(w, COST_RECORD))
 			return PAUSED;
 		rc = trim_seg(w, akey, &seg, p);
 		if (rc != 0)
@@ -514,7 +546,7 @@ trim_akeys(struct walk *w, const struct vos_oid *oid, uint64_t dkey, const struc
 		rc = child_at(w, VOS_TRIM_AKEY, dkey, VOS_KEY_DKEY, kind, &name, &akey);
 		if (rc != 0)
 			return rc == -DER_NONEXIST ? 0 : rc;
-		if (!spend(w))
+		if (!spend(w, COST_RECORD))
 			return PAUSED;
 		key = (struct vos_key){.buf = name.buf, .len = name.len};
 		rc = level_enter(w, VOS_TRIM_AKEY, &key);
@@ -571,13 +603,21 @@ trim_dkeys(struct walk *w, const struct vos_oid *oid, uint64_t obj, const struct
 		return rc != 0 || dkey == 0 ? rc : trim_dkey(w, oid, obj, &key, dkey, *p);
 	}
 	for (;;) {
+		bool clean = false;
+
 		rc = child_at(w, VOS_TRIM_DKEY, obj, VOS_KEY_OBJ, kind, &name, &dkey);
 		if (rc != 0)
 			return rc == -DER_NONEXIST ? 0 : rc;
-		if (!spend(w))
+		/* with punches above it, what it holds may have become superfluous */
+		if (p->level[0] == NULL)
+			rc = is_clean(w, dkey, VOS_KEY_DKEY, &clean);
+		if (rc != 0)
+			return rc;
+		if (!spend(w, clean ? COST_SKIP : COST_RECORD))
 			return PAUSED;
 		key = (struct vos_key){.buf = name.buf, .len = name.len};
-		rc = trim_dkey(w, oid, obj, &key, dkey, *p);
+		rc = clean ? level_skip(w, VOS_TRIM_DKEY, &key)
+			   : trim_dkey(w, oid, obj, &key, dkey, *p);
 		if (rc != 0)
 			return rc;
 	}
@@ -611,6 +651,8 @@ trim_obj(struct walk *w, const struct vos_oid *oid, uint64_t obj)
 	return rc;
 }
 
+/* The object where the walk is, or the next one that needs a look; those passed over cost a little.
+ * PAUSED: out of budget. */
 static int
 next_obj(struct walk *w, struct vos_oid *ret_oid, uint64_t *ret_off)
 {
@@ -619,18 +661,32 @@ next_obj(struct walk *w, struct vos_oid *ret_oid, uint64_t *ret_off)
 	    btree_at(w->t->heap, w->t->cont->df_off + offsetof(struct vos_cont_df, objs));
 	struct btree_key key = btree_key_buf(lv->key.buf, lv->key.len);
 	struct btree_cursor cur;
+	struct vos_key name;
+	bool clean = true;
 	uint64_t val;
 	int rc;
 
 	btree_cursor_init(&cur, bt);
 	rc = btree_seek(&cur, !lv->set ? BTREE_FIRST : lv->inside ? BTREE_GE : BTREE_GT, &key);
-	if (rc == 0)
+	while (rc == 0) {
 		rc = btree_cursor_get(&cur, &key, &val);
-	if (rc == 0 && key.len != VOS_OID_KEY)
-		rc = -DER_CSUM;
-	if (rc == 0) {
-		vos_oid_decode(key.buf, ret_oid);
+		if (rc == 0 && key.len != VOS_OID_KEY)
+			rc = -DER_CSUM;
+		if (rc != 0)
+			break;
 		*ret_off = *(uint64_t *)heap_ptr(w->t->heap, val);
+		vos_oid_decode(key.buf, ret_oid);
+		rc = is_clean(w, *ret_off, VOS_KEY_OBJ, &clean);
+		if (rc != 0 || !clean)
+			break;
+		if (!spend(w, COST_SKIP)) {
+			rc = PAUSED;
+			break;
+		}
+		name = (struct vos_key){.buf = key.buf, .len = key.len};
+		rc = level_skip(w, VOS_TRIM_OBJ, &name);
+		if (rc == 0)
+			rc = btree_next(&cur);
 	}
 	btree_cursor_fini(&cur);
 	return rc;
@@ -650,8 +706,8 @@ trim_objs(struct walk *w)
 	for (;;) {
 		rc = next_obj(w, &oid, &obj);
 		if (rc != 0)
-			return rc == -DER_NONEXIST ? 0 : rc;
-		if (!spend(w))
+			return rc == -DER_NONEXIST ? 0 : rc; /* or PAUSED */
+		if (!spend(w, COST_RECORD))
 			return PAUSED;
 		rc = trim_obj(w, &oid, obj);
 		if (rc != 0)
@@ -673,7 +729,7 @@ step_tx(struct vos_tx *t, void *arg)
 {
 	struct step *s = arg;
 	struct vos_trim *trim = s->trim;
-	struct walk w = {.t = t, .trim = trim, .pos = &trim->next, .budget = STEP_RECORDS};
+	struct walk w = {.t = t, .trim = trim, .pos = &trim->next, .budget = STEP_COST};
 	int rc;
 
 	rc = pos_copy(&trim->next, &trim->pos);
@@ -809,6 +865,8 @@ vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep, uint3
 		rc = vos_cont_set_aggregated(cont, below, keep, keep_nr);
 		if (rc == 0)
 			rc = vos_trim_create(cont, VOS_TRIM_BELOW, below, &cont->agg);
+		if (rc == 0)
+			cont->agg->clean = cont->agg_done;
 	}
 	while (rc == 0 && more) {
 		rc = vos_trim_step(cont->agg, &more);
@@ -818,6 +876,7 @@ vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep, uint3
 			co_yield();
 	}
 	if (rc == 0 && !more) {
+		cont->agg_done = below;
 		vos_trim_destroy(cont->agg);
 		cont->agg = NULL;
 	}

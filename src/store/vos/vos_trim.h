@@ -41,6 +41,8 @@ struct vos_trim {
 	struct vos_cont *cont;
 	enum vos_trim_mode mode;
 	uint64_t below; /* VOS_TRIM_BELOW */
+	uint64_t
+	    clean; /* what has not changed since this epoch needs no look; 0 = everything does */
 	/* scope */
 	bool one_obj, one_dkey;
 	struct vos_oid oid;
