@@ -4,6 +4,9 @@
 #   ./quickstart.sh             install, build, start a local system of 4 ranks, mount, do real work
 #   ./quickstart.sh --ranks N   with N ranks (1 to 20)
 #   ./quickstart.sh --dir DIR   keep the system's files in DIR (default: local/ in this clone)
+#   ./quickstart.sh --mount DIR mount there (default: /tmp/daos/tank/home)
+#   ./quickstart.sh --port N    management API on port N, engines from N + 21415 on (default: 10001)
+#   ./quickstart.sh --no-copy   without the copying and comparing of the first run
 #   ./quickstart.sh --stop      unmount and stop; everything stored stays
 #   ./quickstart.sh --clean     stop and delete everything stored
 #
@@ -14,9 +17,9 @@ cd "$here"
 
 ranks="" dir=$here/local action=start
 pool=tank cont=home mnt=/tmp/daos/$pool/$cont
-base_port=31416 stride=4 control_port=10001
+stride=4 control_port=10001 copy=1
 
-usage() { sed -n '2,10p' "$0" | sed 's/^# \{0,1\}//'; }
+usage() { sed -n '2,13p' "$0" | sed 's/^# \{0,1\}//'; }
 die() { # die WHAT [LOG]: one clear line, and where to look
 	printf 'ERROR: quickstart: %s\n' "$1" >&2
 	if [ $# -ge 2 ] && [ -s "$2" ]; then
@@ -35,6 +38,11 @@ while [ $# -gt 0 ]; do
 	--ranks=*) ranks=${1#*=} ;;
 	--dir) [ $# -ge 2 ] || die "--dir needs a directory"; dir=$2; shift ;;
 	--dir=*) dir=${1#*=} ;;
+	--mount) [ $# -ge 2 ] || die "--mount needs a directory"; mnt=$(realpath -m "$2"); shift ;;
+	--mount=*) mnt=$(realpath -m "${1#*=}") ;;
+	--port) [ $# -ge 2 ] || die "--port needs a port"; control_port=$2; shift ;;
+	--port=*) control_port=${1#*=} ;;
+	--no-copy) copy=0 ;;
 	--stop) action=stop ;;
 	--clean) action=clean ;;
 	-h | --help) usage; exit 0 ;;
@@ -45,6 +53,9 @@ done
 if [ -n "$ranks" ]; then
 	[[ $ranks =~ ^[0-9]+$ ]] && [ "$ranks" -ge 1 ] && [ "$ranks" -le 20 ] || die "--ranks takes 1 to 20, not '$ranks'"
 fi
+[[ $control_port =~ ^[0-9]+$ ]] && [ "$control_port" -ge 1024 ] && [ "$control_port" -le 44000 ] ||
+	die "--port takes 1024 to 44000, not '$control_port'"
+base_port=$((control_port + 21415))
 [ "$(id -u)" -eq 0 ] || die "run it as root: mounting and installing packages need it"
 dir=$(realpath -m "$dir")
 
@@ -73,8 +84,9 @@ stop_pid() { # stop_pid PIDFILE PROGRAM SECONDS: ask, wait, insist
 	rm -f "$1"
 }
 stop_all() {
-	if mounted; then
-		clean-dfuse.sh "$pool:$cont" || fusermount3 -u "$mnt" || die "cannot unmount $mnt (is a program still using it?)"
+	mnt=$(cat "$dir/run/mountpoint" 2>/dev/null || echo "$mnt")
+	if mounted && { running "$server_pid_file" daos_server || [ -s "$dir/run/mountpoint" ]; }; then
+		fusermount3 -u "$mnt" || die "cannot unmount $mnt (is a program still using it?)"
 	fi
 	stop_pid "$agent_pid_file" daos_agent 10
 	stop_pid "$server_pid_file" daos_server 60
@@ -179,13 +191,11 @@ dmg() { command dmg -o "$dir/etc/daos_control.yml" "$@"; }
 
 # --- start -------------------------------------------------------------------------------------------------------------
 if mounted && ! running "$server_pid_file" daos_server; then
-	if grep -qs "quickstart: $dir\$" /tmp/daos/.quickstart; then
-		fusermount3 -uz "$mnt" # a mount left behind by a system that died
-	else
+	[ "$(cat "$dir/run/mountpoint" 2>/dev/null)" = "$mnt" ] ||
 		die "$mnt is mounted by another system; stop that one first (its own ./quickstart.sh --stop)"
-	fi
+	fusermount3 -uz "$mnt" # left behind by a system that died
 fi
-mkdir -p /tmp/daos && echo "quickstart: $dir" >/tmp/daos/.quickstart
+echo "$mnt" >"$dir/run/mountpoint"
 if ! running "$server_pid_file" daos_server; then
 	say "starting $n ranks"
 	setsid daos_server start -o "$dir/etc/daos_server.yml" --auto-format >"$log/daos_server.out" 2>&1 </dev/null &
@@ -248,7 +258,9 @@ copy_with_progress() {
 	[ -t 1 ] && echo
 	return "$rc"
 }
-if [ $fresh -eq 1 ] || [ ! -e "$mnt/.quickstart-done" ]; then
+if [ $copy -eq 0 ]; then
+	say "ready"
+elif [ $fresh -eq 1 ] || [ ! -e "$mnt/.quickstart-done" ]; then
 	files=$(find "$src" -type f | wc -l)
 	say "copying $src ($files files)"
 	copy_with_progress || die "the copy failed" "$step_log"
