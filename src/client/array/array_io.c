@@ -48,6 +48,7 @@ struct chunk_req {
 	daos_recx_t recx_fixed[RECX_FIXED];
 	uint64_t bytes;
 	struct sgl_vec vec;
+	struct chunk_req *next_part;
 };
 
 /* A part of the array that a read found empty. */
@@ -66,8 +67,9 @@ struct array_io {
 	struct chunk_req *reqs;
 	uint32_t req_nr;
 	uint32_t req_max;
-	struct chunk_req first; /* reqs points here while one is enough */
-	uint64_t data_end;      /* reads: cell behind the last one that had data */
+	struct chunk_req first;  /* reqs points here while one is enough */
+	struct chunk_req *parts; /* of requests that had to be divided, chained */
+	uint64_t data_end;       /* reads: cell behind the last one that had data */
 	struct hole *holes;
 	uint32_t hole_nr;
 	uint32_t hole_max;
@@ -282,10 +284,8 @@ chunk_on_reply(struct obj_io *oio, const struct obj_rw_rep *rep)
 }
 
 static int co_fn
-chunk_run(void *arg, uint32_t i)
+chunk_send(struct array_io *io, struct chunk_req *req)
 {
-	struct array_io *io = arg;
-	struct chunk_req *req = &io->reqs[i];
 	struct chunk_fetch cf = {.req = req};
 	uint64_t dkey_val = req->chunk + 1;
 	daos_iod_t iod = {.iod_type = DAOS_IOD_ARRAY,
@@ -310,6 +310,76 @@ chunk_run(void *arg, uint32_t i)
 		return obj_update(io->op, io->array->obj, &oio);
 	rc = obj_fetch(io->op, io->array->obj, &oio);
 	return rc != 0 ? rc : cf.rc;
+}
+
+/* The bytes [off, off + bytes) of a request as one of its own, kept until the call ends. */
+static int
+req_part(struct array_io *io, const struct chunk_req *req, uint64_t off, uint64_t bytes,
+	 struct chunk_req **ret_part)
+{
+	uint64_t cell_bytes = io->array->cell_bytes;
+	struct chunk_req *part = mem_alloc(sizeof(*part));
+	struct iov_iter it;
+	uint64_t at = 0, left = bytes;
+	uint32_t r;
+	int rc = 0;
+
+	if (part == NULL)
+		return -DER_NOMEM;
+	req_init(part, io, req->chunk);
+	part->next_part = io->parts;
+	io->parts = part;
+	part->bytes = bytes;
+	for (r = 0; rc == 0 && r < req->recx_nr; r++) {
+		uint64_t len = req->recxs[r].rx_nr * cell_bytes;
+		uint64_t lo = at > off ? at : off;
+		uint64_t hi = at + len < off + bytes ? at + len : off + bytes;
+
+		if (lo < hi)
+			rc = req_add_recx(part, req->recxs[r].rx_idx + (lo - at) / cell_bytes,
+					  (hi - lo) / cell_bytes);
+		at += len;
+	}
+	iov_iter_init(&it, req->vec.iov, (int)req->vec.nr);
+	iov_iter_skip(&it, off);
+	while (rc == 0 && left > 0) {
+		size_t len;
+		void *buf;
+
+		if (!iov_iter_next(&it, left, &buf, &len))
+			return -DER_INVAL;
+		rc = sgl_vec_add(&part->vec, buf, len);
+		left -= len;
+	}
+	*ret_part = part;
+	return rc;
+}
+
+/* Data so scattered that its description does not fit a reply is fetched in halves. */
+static int co_fn
+chunk_do(struct array_io *io, struct chunk_req *req)
+{
+	uint64_t cell_bytes = io->array->cell_bytes;
+	uint64_t half = req->bytes / cell_bytes / 2 * cell_bytes;
+	struct chunk_req *a, *b;
+	int rc = chunk_send(io, req);
+
+	if (rc != -DER_OVERFLOW || io->args->kind != IO_READ || half == 0)
+		return rc;
+	rc = req_part(io, req, 0, half, &a);
+	if (rc == 0)
+		rc = req_part(io, req, half, req->bytes - half, &b);
+	if (rc == 0)
+		rc = chunk_do(io, a);
+	return rc == 0 ? chunk_do(io, b) : rc;
+}
+
+static int co_fn
+chunk_run(void *arg, uint32_t i)
+{
+	struct array_io *io = arg;
+
+	return chunk_do(io, &io->reqs[i]);
 }
 
 /* --- reads: what of the holes is inside the array --- */
@@ -445,6 +515,13 @@ array_io_run(struct op *op, struct array *array, struct array_io_args *args)
 		req_fini(&io.reqs[i]);
 	if (io.reqs != &io.first)
 		free(io.reqs);
+	while (io.parts != NULL) {
+		struct chunk_req *part = io.parts;
+
+		io.parts = part->next_part;
+		req_fini(part);
+		free(part);
+	}
 	free(io.holes);
 	return rc;
 }

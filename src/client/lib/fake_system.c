@@ -522,7 +522,8 @@ fetch_iod(struct akey *a, const daos_iod_t *iod, uint64_t *pieces, uint8_t *inl,
 			while (k < len &&
 			       (a != NULL && off + k < a->cap && a->there[off + k]) == there)
 				k++;
-			assert(nr < PIECES_MAX);
+			if (nr == PIECES_MAX)
+				return UINT32_MAX; /* the caller asks for too much at once */
 			pieces[nr++] = (k - begin) | (there ? 0 : OBJ_PIECE_HOLE);
 			if (there && image != NULL) {
 				memcpy(image + image_off, a->data + off + begin, k - begin);
@@ -636,11 +637,18 @@ h_fetch(struct rpc_in *in, void *arg)
 		struct akey *a =
 		    akey_find(dkey_find(o, &m.dkey, false), &m.iods[i].iod_name, false);
 
-		recx_nr[i] = fetch_recxs(a, &m.iods[i], recxs + recx);
+		recx_nr[i] =
+		    m.rw_flags & OBJ_RW_RECX ? fetch_recxs(a, &m.iods[i], recxs + recx) : 0;
 		recx += recx_nr[i];
-		piece_nr[i] = m.rw_flags & OBJ_RW_SIZE_ONLY ? 0
-							    : fetch_iod(a, &m.iods[i], pieces + p,
-									inl, &inl_len, image, base);
+		piece_nr[i] = 0;
+		if (!(m.rw_flags & OBJ_RW_SIZE_ONLY))
+			piece_nr[i] =
+			    fetch_iod(a, &m.iods[i], pieces + p, inl, &inl_len, image, base);
+		if (piece_nr[i] == UINT32_MAX) {
+			assert(m.iod_nr == 1);
+			rc = -DER_OVERFLOW;
+			break;
+		}
 		p += piece_nr[i];
 		base += m.data_sizes[i];
 	}

@@ -374,6 +374,32 @@ scene_array_values(void **state)
 	assert_int_equal(daos_obj_close(oh, NULL), 0);
 }
 
+/* More than one request may carry: as several, which the caller does not notice. */
+void
+scene_large(void **state)
+{
+	enum { N = 70 << 20 };
+	daos_handle_t oh = scene_open_obj(DAOS_OT_MULTI_HASHED, OC_S1);
+	uint8_t *data = malloc(N), *back = malloc(N);
+	struct scene_io o;
+
+	scene_fill(data, N, 4);
+	memset(back, 0, N);
+	scene_one_array(&o, "d", "a", 5, data, N);
+	assert_int_equal(scene_put(oh, &o, 0), 0);
+	scene_one_array(&o, "d", "a", 5, back, N);
+	assert_int_equal(scene_get(oh, &o, 0), 0);
+	assert_int_equal(o.iod.iod_size, 1);
+	assert_int_equal(o.iov.iov_len, N);
+	assert_memory_equal(back, data, N);
+	scene_one_single(&o, "d", "s", data, N);
+	assert_int_equal(scene_put(oh, &o, 0), -DER_REC2BIG);
+	assert_int_equal(daos_obj_punch(oh, DAOS_TX_NONE, 0, NULL), 0);
+	assert_int_equal(daos_obj_close(oh, NULL), 0);
+	free(data);
+	free(back);
+}
+
 /* Several akeys at once, sizes apart from each other, and the map of what exists. */
 void
 scene_multi(void **state)
@@ -759,6 +785,47 @@ scene_array_ranges(void **state)
 	assert_int_equal(daos_array_close(oh, NULL), 0);
 	assert_int_equal(
 	    daos_array_open(scene.coh, oid, DAOS_TX_NONE, DAOS_OO_RW, &cell, &chunk, &oh, NULL), 0);
+	assert_int_equal(daos_array_close(oh, NULL), 0);
+}
+
+/* Every second byte written: thousands of pieces, read in one call. */
+void
+scene_array_scattered(void **state)
+{
+	enum { N = 20000 };
+	daos_obj_id_t oid = {.lo = 80};
+	static uint8_t data[N], back[2 * N];
+	static daos_range_t rgs[N];
+	daos_array_iod_t iod = {.arr_rgs = rgs};
+	d_iov_t iov;
+	d_sg_list_t sgl = {.sg_nr = 1, .sg_iovs = &iov};
+	uint64_t short_nr;
+	daos_handle_t oh;
+	int i;
+
+	assert_int_equal(daos_obj_generate_oid(scene.coh, &oid, DAOS_OT_ARRAY_BYTE, OC_S1, 0, 0),
+			 0);
+	assert_int_equal(daos_array_open_with_attr(scene.coh, oid, DAOS_TX_NONE, DAOS_OO_RW, 1,
+						   1 << 20, &oh, NULL),
+			 0);
+	scene_fill(data, N, 8);
+	for (i = 0; i < N; i++)
+		rgs[i] = (daos_range_t){.rg_idx = 2 * i, .rg_len = 1};
+	iod.arr_nr = N;
+	d_iov_set(&iov, data, N);
+	/* beyond the limit for such small ranges */
+	assert_int_equal(daos_array_write(oh, DAOS_TX_NONE, &iod, &sgl, NULL), -DER_NOTSUPPORTED);
+	iod.arr_nr = 10000;
+	d_iov_set(&iov, data, 10000);
+	assert_int_equal(daos_array_write(oh, DAOS_TX_NONE, &iod, &sgl, NULL), 0);
+	memset(back, 0xee, sizeof(back));
+	scene_array_rw(oh, false, 0, 20000, back, &short_nr);
+	assert_int_equal(short_nr, 1);
+	for (i = 0; i < 10000; i++) {
+		assert_int_equal(back[2 * i], data[i]);
+		assert_int_equal(back[2 * i + 1], i < 9999 ? 0 : 0xee);
+	}
+	assert_int_equal(daos_array_destroy(oh, DAOS_TX_NONE, NULL), 0);
 	assert_int_equal(daos_array_close(oh, NULL), 0);
 }
 

@@ -405,6 +405,124 @@ fetch_on_reply(struct obj_io *io, const struct obj_rw_rep *rep)
 	}
 }
 
+/* --- calls larger than one request may be --- */
+
+enum { PART_BYTES = OBJ_IO_BYTES_MAX / 2 };
+
+/* One akey of a large call on its way through its records. */
+struct large {
+	struct op *op;
+	struct obj *obj;
+	const struct rw_args *args;
+	struct obj_io io; /* template: all but iods, sizes and memory */
+	daos_iod_t *iod;
+	const struct iovec *iov;
+	uint32_t iov_nr;
+	uint64_t off;  /* of this akey's memory in iov */
+	uint64_t room; /* its size */
+	uint64_t done; /* bytes of it that are behind us */
+	uint64_t end;  /* behind the last byte that had data */
+	uint64_t size; /* record size found */
+};
+
+static void
+large_on_reply(struct obj_io *io, const struct obj_rw_rep *rep)
+{
+	struct large *l = io->arg;
+	uint64_t off = l->done;
+	uint32_t j;
+
+	for (j = 0; rep->piece_nr != NULL && j < rep->piece_nr[0]; j++) {
+		off += rep->piece_len[j] & ~OBJ_PIECE_HOLE;
+		if (!(rep->piece_len[j] & OBJ_PIECE_HOLE))
+			l->end = off;
+	}
+	if (rep->sizes[0] != 0)
+		l->size = rep->sizes[0];
+}
+
+/* Some records of one extent. */
+static int co_fn
+large_part(struct large *l, daos_recx_t recx)
+{
+	daos_iod_t iod = *l->iod;
+	uint64_t bytes = recx.rx_nr * l->iod->iod_size;
+	CLEANUP(freep)
+	struct iovec *iov = mem_calloc(l->iov_nr + 1, sizeof(*iov));
+	struct obj_io io = l->io;
+	int nr, rc;
+
+	if (iov == NULL)
+		return -DER_NOMEM;
+	nr = iov_slice(l->iov, (int)l->iov_nr, l->off + l->done, bytes, iov, (int)l->iov_nr + 1);
+	if (nr < 0)
+		return nr;
+	iod.iod_nr = 1;
+	iod.iod_recxs = &recx;
+	io.iod_nr = 1;
+	io.iods = &iod;
+	io.sizes = &bytes;
+	io.iov = iov;
+	io.iov_nr = (uint32_t)nr;
+	io.on_reply = large_on_reply;
+	io.arg = l;
+	rc = l->args->change ? obj_update(l->op, l->obj, &io) : obj_fetch(l->op, l->obj, &io);
+	l->done += bytes;
+	return rc;
+}
+
+static int co_fn
+large_iod(struct large *l)
+{
+	uint64_t most, rec = l->iod->iod_size;
+	uint32_t r;
+	int rc = 0;
+
+	if (l->iod->iod_type != DAOS_IOD_ARRAY || rec == 0 || rec > OBJ_IO_BYTES_MAX)
+		return -DER_REC2BIG;
+	most = PART_BYTES / rec == 0 ? 1 : PART_BYTES / rec;
+	for (r = 0; rc == 0 && r < l->iod->iod_nr; r++) {
+		daos_recx_t left = l->iod->iod_recxs[r];
+
+		while (rc == 0 && left.rx_nr > 0) {
+			daos_recx_t part = {left.rx_idx, left.rx_nr < most ? left.rx_nr : most};
+
+			rc = large_part(l, part);
+			left.rx_idx += part.rx_nr;
+			left.rx_nr -= part.rx_nr;
+		}
+	}
+	return rc;
+}
+
+/*
+ * A call of more bytes than one request may carry, as several: possible for arrays, and no longer
+ * one atomic change. So it is refused where the caller relies on that.
+ */
+static int co_fn
+rw_large(struct op *op, struct obj *obj, const struct rw_args *args, const struct obj_io *io)
+{
+	struct large l = {
+	    .op = op, .obj = obj, .args = args, .io = *io, .iov = io->iov, .iov_nr = io->iov_nr};
+	uint32_t i;
+	int rc = 0;
+
+	if (args->flags != 0 || args->ioms != NULL)
+		return -DER_REC2BIG;
+	for (i = 0; rc == 0 && i < args->nr; i++) {
+		l.iod = &args->iods[i];
+		l.room = io->sizes[i];
+		l.done = l.end = l.size = 0;
+		rc = large_iod(&l);
+		l.off += l.room;
+		if (rc == 0 && !args->change) {
+			l.iod->iod_size = l.size;
+			sgl_set_filled(&args->sgls[i], l.end);
+		}
+	}
+	return rc;
+}
+
 static int co_fn
 rw_args_run(struct op *op, struct obj *obj, struct rw_args *args)
 {
@@ -425,6 +543,7 @@ rw_args_run(struct op *op, struct obj *obj, struct rw_args *args)
 	    .on_reply = fetch_on_reply,
 	    .arg = &out,
 	};
+	uint64_t total = 0;
 	uint32_t i;
 	int rc;
 
@@ -442,9 +561,12 @@ rw_args_run(struct op *op, struct obj *obj, struct rw_args *args)
 		rc = iod_memory(args, i, &vec, &io.sizes[i]);
 		if (rc != 0)
 			return rc;
+		total += io.sizes[i];
 	}
 	io.iov = vec.iov;
 	io.iov_nr = vec.nr;
+	if (total > OBJ_IO_BYTES_MAX)
+		return rw_large(op, obj, args, &io);
 	return args->change ? obj_update(op, obj, &io) : obj_fetch(op, obj, &io);
 }
 
