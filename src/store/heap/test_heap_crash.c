@@ -32,7 +32,11 @@ enum {
 	OBJ_MAX = 3000,
 	HEAP_BYTES = 4 << 20,
 	LOG_BYTES = 256 << 10,
-	STATES_DEFAULT = 1500,
+#if defined(__SANITIZE_THREAD__)
+	STATES_DEFAULT = 50, /* giving memory back is slow there, and there is one thread */
+#else
+	STATES_DEFAULT = 1000,
+#endif
 };
 
 struct step {
