@@ -19,6 +19,8 @@ enum {
 	MS_LOOK_AFTER_MS = 2000,   /* the leader looks for work this often, besides being kicked */
 	MS_ENGINE_CALL_MS = 10000, /* one request to an engine */
 	MS_POOL_CREATE_CALL_MS = 120000,
+	MS_POOL_CREATE_WAIT_MS = 10000, /* for engines that do not answer */
+	MS_POOL_CREATE_PAUSE_MS = 300,
 	MS_POOL_QUERY_CALL_MS = 2000,
 	MS_BARRIER_MS = 3000,
 	MS_SILENT_MS = 2 * LEASE_MS,  /* without heartbeats: shown as unresponsive */

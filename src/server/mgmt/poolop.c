@@ -50,6 +50,43 @@ answers_of(const uint32_t *ranks, uint32_t nr)
 	return answers;
 }
 
+/* An engine that is just being started again deserves a moment. */
+static bool
+is_passing(int rc)
+{
+	return rc == -DER_UNREACH || rc == -DER_TIMEDOUT || rc == -DER_SHUTDOWN ||
+	       rc == -DER_UNREG || rc == -DER_NOREPLY;
+}
+
+/* What the answers come to; those that are not yes move to the front. */
+static int
+worst(struct ms_answer *answers, uint32_t nr, uint32_t *ret_left)
+{
+	uint32_t left = 0;
+	uint32_t i;
+	int rc = 0;
+
+	for (i = 0; i < nr; i++) {
+		int one = answers[i].rc;
+
+		if (one == -DER_EXIST || one == -DER_ALREADY)
+			one = answers[i].rc = 0;
+		if (one == 0)
+			continue;
+		if (rc == 0 || is_passing(rc) || one == -DER_NOSPACE)
+			rc = one;
+		if (i != left) {
+			struct ms_answer tmp = answers[left];
+
+			answers[left] = answers[i];
+			answers[i] = tmp;
+		}
+		left++;
+	}
+	*ret_left = left;
+	return rc;
+}
+
 static int co_fn
 parts_create(struct mgmt *mgmt, const uuid_t uuid)
 {
@@ -57,6 +94,8 @@ parts_create(struct mgmt *mgmt, const uuid_t uuid)
 	Eng__PoolCreateReq msg = ENG__POOL_CREATE_REQ__INIT;
 	const struct st_rank *rank;
 	struct ms_answer *answers;
+	uint64_t give_up_ns = xs_now_fresh_ns(mgmt->xs) + MS_POOL_CREATE_WAIT_MS * 1000000ull;
+	uint32_t left;
 	uint32_t nr;
 	uint32_t i;
 	int rc;
@@ -76,17 +115,20 @@ parts_create(struct mgmt *mgmt, const uuid_t uuid)
 	answers = answers_of(pool->ranks, nr);
 	if (answers == NULL)
 		return -DER_NOMEM;
-	ms_fanout(mgmt, OPC_ENG_POOL_CREATE, &msg.base, NULL, answers, nr, MS_POOL_CREATE_CALL_MS);
-	for (i = 0, rc = 0; i < nr; i++) {
-		int one = answers[i].rc;
-
-		if (one == 0 || one == -DER_EXIST || one == -DER_ALREADY)
-			continue;
-		log_err("rank %u could not create its part of pool " UUID_F ": " ERR_F,
-			answers[i].rank, UUID_P(uuid), ERR_P(one));
-		if (rc == 0 || one == -DER_NOSPACE)
-			rc = one;
+	for (;;) {
+		ms_fanout(mgmt, OPC_ENG_POOL_CREATE, &msg.base, NULL, answers, nr,
+			  MS_POOL_CREATE_CALL_MS);
+		rc = worst(answers, nr, &left);
+		if (rc == 0 || !is_passing(rc) || !mgmt->leading || mgmt->stopping ||
+		    xs_now_fresh_ns(mgmt->xs) >= give_up_ns)
+			break;
+		co_sleep_ns(MS_POOL_CREATE_PAUSE_MS * 1000000ull);
+		nr = left; /* only those who have not done it */
 	}
+	for (i = 0; i < nr; i++)
+		if (answers[i].rc != 0)
+			log_err("rank %u could not create its part of pool " UUID_F ": " ERR_F,
+				answers[i].rank, UUID_P(uuid), ERR_P(answers[i].rc));
 	ms_answers_free(answers, nr);
 	return rc;
 }
