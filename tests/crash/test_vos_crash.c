@@ -73,6 +73,8 @@ struct run {
 	uint32_t workers_left;
 	uint32_t ops_each;
 	bool failed;
+	bool faulty; /* one read or write of the disk fails instead of all from some point on */
+	uint64_t fail_read, fail_write;
 };
 
 static const uuid_t uuid_a = {0xa}, uuid_b = {0xb};
@@ -97,11 +99,13 @@ disk_rnd(void *arg)
 /* --- the scenario ------------------------------------------------------------------------------
  */
 
-/* Did this go wrong because the power is off? Otherwise it is a failure. */
+/* Did this go wrong because the power is off, or I/O fails? Otherwise it is a failure. */
 static bool
 power_off(struct run *r, const char *what, int rc)
 {
-	if (!mem_disk_stopped(r->disk))
+	bool io = r->faulty && (rc == -DER_IO || rc == -DER_SHUTDOWN);
+
+	if (!io && !mem_disk_stopped(r->disk))
 		crash_fail(r, what, rc);
 	return true;
 }
@@ -284,10 +288,13 @@ scenario(void *arg)
 		r->cont_there = true;
 		rc = vos_cont_open(r->pool, uuid_a, &r->cont);
 	}
+	if (r->faulty)
+		mem_disk_fail_at(r->disk, r->fail_read, r->fail_write);
 	if (rc == 0)
 		work(r, OPS_EACH);
 	else
 		power_off(r, "set-up", rc);
+	mem_disk_fail_at(r->disk, 0, 0);
 	shut(r);
 	return 0;
 }
@@ -331,6 +338,11 @@ resolve(struct run *r, uint32_t i)
 		return 0;
 	want = vm_expect(r->model, &f->op);
 	rc = vm_run(r->cont, &f->op, &f->id);
+	if (rc == -DER_TX_RESTART) { /* an aggregation went by */
+		f->op.epoch = ++r->epoch;
+		want = vm_expect(r->model, &f->op);
+		rc = vm_run(r->cont, &f->op, &f->id);
+	}
 	if (rc == -DER_ALREADY && want == 0)
 		rc = 0;
 	if (rc != want)
@@ -413,14 +425,11 @@ recover(void *arg)
 	return rc;
 }
 
-/* Returns whether the scenario met the crash. */
-static bool
-one_point(uint64_t seed, uint64_t stop_at, uint32_t *states)
+static struct run *
+run_create(uint64_t seed, uint64_t stop_at)
 {
 	struct run *r = calloc(1, sizeof(*r));
 	struct xs_conf xc = {.name = "crash", .cpu = -1};
-	bool crashed;
-	int rc = -1, again;
 
 	assert_non_null(r);
 	r->seed = seed;
@@ -442,6 +451,27 @@ one_point(uint64_t seed, uint64_t stop_at, uint32_t *states)
 	xc.env = sim_env_create(r->sim, 0);
 	assert_int_equal(xs_create(&xc, &r->xs), 0);
 	assert_int_equal(mem_disk_create(r->sim, 64 << 20, &r->disk), 0);
+	return r;
+}
+
+static void
+run_destroy(struct run *r)
+{
+	vm_destroy(r->model);
+	xs_destroy(r->xs);
+	mem_disk_destroy(r->disk);
+	sim_destroy(r->sim);
+	free(r);
+}
+
+/* Returns whether the scenario met the crash. */
+static bool
+one_point(uint64_t seed, uint64_t stop_at, uint32_t *states)
+{
+	struct run *r = run_create(seed, stop_at);
+	bool crashed;
+	int rc = -1, again;
+
 	mem_disk_stop_at(r->disk, stop_at);
 	assert_int_equal(xs_call(r->xs, scenario, r), 0);
 	crashed = mem_disk_stopped(r->disk);
@@ -462,12 +492,27 @@ one_point(uint64_t seed, uint64_t stop_at, uint32_t *states)
 			crash_fail(r, "state differs after recovery", rc);
 	}
 	assert_false(r->failed);
-	vm_destroy(r->model);
-	xs_destroy(r->xs);
-	mem_disk_destroy(r->disk);
-	sim_destroy(r->sim);
-	free(r);
+	run_destroy(r);
 	return crashed;
+}
+
+/* One I/O fails; afterwards, with or without a restart in between, all is well. */
+static void
+one_fault(uint64_t seed, uint64_t read_nr, uint64_t write_nr)
+{
+	struct run *r = run_create(seed, write_nr);
+	int rc;
+
+	r->faulty = true;
+	r->fail_read = read_nr;
+	r->fail_write = write_nr;
+	assert_int_equal(xs_call(r->xs, scenario, r), 0);
+	r->faulty = false;
+	rc = xs_call(r->xs, recover, r);
+	if (rc != 0)
+		crash_fail(r, "state after an I/O error", rc);
+	assert_false(r->failed);
+	run_destroy(r);
 }
 
 static uint64_t
@@ -500,11 +545,25 @@ test_crash_points(void **state)
 		      (unsigned long long)(seed - first), (unsigned long long)longest);
 }
 
+static void
+test_io_errors(void **state)
+{
+	uint64_t n;
+
+	if (getenv("VOS_CRASH_AT") != NULL)
+		return;
+	for (n = 1; n <= 60; n++)
+		one_fault(n, 0, 1 + n * 3);
+	for (n = 1; n <= 20; n++)
+		one_fault(3 * n, 1 + n * 2, 0); /* with a small part of the heap in memory */
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_crash_points),
+	    cmocka_unit_test(test_io_errors),
 	};
 
 	log_set_level(LOG_LVL_NONE); /* every crash is an error for those who meet it */

@@ -5,6 +5,7 @@
  */
 #include "store/vos/test_vos_util.h"
 
+#include "base/mem.h"
 #include "store/vos/vos_model.h"
 
 enum { KEEP_MAX = 6, LAG = 30 };
@@ -214,11 +215,65 @@ test_model(void **state)
 		run_seed(seed + i, steps);
 }
 
+/* Every allocation of an operation fails once: it answers so and has changed nothing. */
+static int
+nomem_main(void *arg)
+{
+	struct run *r = arg;
+	struct tpool *t = &r->t;
+	uint32_t nomem = 0, i, nth;
+
+	r->model = vm_create();
+	check_rc(vos_pool_create(t->dir, t->xs, &t->conf), 0);
+	check_rc(vos_pool_open(t->dir, t->xs, &t->conf, &t->pool), 0);
+	check_rc(vos_cont_create(t->pool, cont_uuid), 0);
+	check_rc(vos_cont_open(t->pool, cont_uuid, &r->cont), 0);
+	check_rc(vos_cont_set_keep(r->cont, 1, NULL, 0), 0);
+	for (i = 0; i < r->steps; i++) {
+		vm_op_random(&r->rng, 100 + i, 9000, &r->op);
+		for (nth = 1;; nth++) {
+			int want = vm_expect(r->model, &r->op), rc;
+
+			mem_fail_at(nth);
+			rc = vm_run(r->cont, &r->op, NULL);
+			mem_fail_at(0);
+			if (rc == want) {
+				if (rc == 0)
+					vm_apply(r->model, &r->op);
+				break;
+			}
+			check_rc(rc, -DER_NOMEM);
+			nomem++;
+		}
+		if (i % 8 == 0)
+			check_rc(vm_compare(r->model, r->cont, UINT64_MAX, r->op.obj, NULL, false),
+				 0);
+	}
+	check_rc(vm_compare(r->model, r->cont, UINT64_MAX, VM_OBJS, NULL, false), 0);
+	check_rc(vos_pool_verify(t->pool), 0);
+	check(nomem > r->steps / 10);
+	vos_cont_close(r->cont);
+	vos_pool_close(t->pool);
+	vm_destroy(r->model);
+	return 0;
+}
+
+static void
+test_nomem(void **state)
+{
+	struct run r = {.seed = 5, .steps = 300, .rng.state = 5};
+
+	tpool_init(&r.t, 32 << 20, 64 << 20);
+	tpool_run(&r.t, nomem_main, &r);
+	tpool_fini(&r.t);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_model),
+	    cmocka_unit_test(test_nomem),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ enum {
 	VIEW_INL = 2,
 	IOV_INL = 12,
 	BUF_INL = 4096,
+	READERS_MAX = 16, /* of one fetch, at the same time */
 };
 
 struct fetch_iod {
@@ -58,7 +59,7 @@ struct vos_fetch {
 	daos_recx_t *recxs;
 	uint8_t *buf;
 	uint32_t piece_nr, piece_cap;
-	uint32_t view_nr;
+	uint32_t view_nr, view_next;
 	uint32_t iov_nr, iov_cap;
 	uint32_t recx_nr, recx_cap;
 	uint64_t buf_bytes, buf_cap;
@@ -194,6 +195,13 @@ grow32(void **arr, const void *inl, uint32_t nr, uint32_t *cap, size_t size)
 /* --- lookup
  * ---------------------------------------------------------------------------------------- */
 
+/* Is what follows in a row with the last piece, in the buffer or on the device? */
+static bool
+continues(const struct fetch_piece *last, enum fetch_kind kind, uint64_t off)
+{
+	return last->kind == kind && (kind == FETCH_HOLE || last->off + last->len == off);
+}
+
 static int
 piece_add(struct vos_fetch *f, enum fetch_kind kind, uint64_t off, uint64_t len)
 {
@@ -201,15 +209,11 @@ piece_add(struct vos_fetch *f, enum fetch_kind kind, uint64_t off, uint64_t len)
 
 	if (len == 0)
 		return 0;
-	/* data that lies in a row on the device is one piece */
-	if (kind == FETCH_NVME && f->piece_nr != 0) {
-		struct fetch_piece *last = &f->pieces[f->piece_nr - 1];
-
-		if (last->kind == FETCH_NVME && last->off + last->len == off && !f->iod_border) {
-			last->len += len;
+	if (!f->iod_border && continues(&f->pieces[f->piece_nr - 1], kind, off)) {
+		f->pieces[f->piece_nr - 1].len += len;
+		if (kind == FETCH_NVME)
 			f->nvme_bytes += len;
-			return 0;
-		}
+		return 0;
 	}
 	f->iod_border = false;
 	rc = grow32((void **)&f->pieces, f->piece_inl, f->piece_nr, &f->piece_cap,
@@ -585,6 +589,18 @@ views_make(struct vos_fetch *f)
 	return 0;
 }
 
+/* One of several readers: takes views until there are none left. */
+static int co_fn
+view_reader(void *arg)
+{
+	struct vos_fetch *f = arg;
+	int rc = 0;
+
+	while (rc == 0 && f->view_next < f->view_nr)
+		rc = view_read(&f->views[f->view_next++]);
+	return rc;
+}
+
 static int co_fn
 views_read(struct vos_fetch *f)
 {
@@ -596,11 +612,12 @@ views_read(struct vos_fetch *f)
 
 	if (f->view_nr == 1)
 		return view_read(&f->views[0]);
+	f->view_next = 0;
 	if (!own)
 		co_mutex_lock(&pool->big); /* see vos_update.c */
 	co_group_init(&group);
-	for (i = 0; rc == 0 && i < f->view_nr; i++)
-		rc = co_group_spawn(&group, view_read, &f->views[i]);
+	for (i = 0; rc == 0 && i < f->view_nr && i < READERS_MAX; i++)
+		rc = co_group_spawn(&group, view_reader, f);
 	rc2 = co_group_join(&group);
 	if (!own)
 		co_mutex_unlock(&pool->big);

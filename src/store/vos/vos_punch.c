@@ -90,13 +90,13 @@ punch_tx(struct vos_tx *t, void *arg)
 	uint64_t obj, dkey = 0;
 	int rc;
 
-	if (t->ord.epoch <= t->cont->df->agg_epoch)
-		return -DER_TX_RESTART;
 	if (p->opid != NULL) {
 		rc = vos_opid_record(t, p->opid);
 		if (rc != 0)
 			return rc;
 	}
+	if (t->ord.epoch <= t->cont->df->agg_epoch)
+		return -DER_TX_RESTART;
 	if (p->cond_flags & DAOS_COND_PUNCH) {
 		rc = punch_conditions(t, p);
 		if (rc != 0)

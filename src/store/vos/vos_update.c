@@ -20,6 +20,7 @@ enum {
 	VIEW_INL = 2,
 	IOV_INL = 8,
 	BUF_INL = 2048,
+	WRITERS_MAX = 64, /* pieces of one update written at the same time */
 };
 
 struct update_iod {
@@ -646,11 +647,17 @@ write_data(struct vos_update *up)
 		return 0;
 	if (up->view_nr == 1)
 		return view_write(&up->views[0]);
-	co_group_init(&group);
-	for (i = 0; rc == 0 && i < up->view_nr; i++)
-		rc = co_group_spawn(&group, view_write, &up->views[i]);
-	rc2 = co_group_join(&group);
-	return rc != 0 ? rc : rc2;
+	/* by rounds: those of a round become adjacent device writes */
+	for (i = 0; rc == 0 && i < up->view_nr;) {
+		co_group_init(&group);
+		do
+			rc = co_group_spawn(&group, view_write, &up->views[i++]);
+		while (rc == 0 && i < up->view_nr && i % WRITERS_MAX != 0);
+		rc2 = co_group_join(&group);
+		if (rc == 0)
+			rc = rc2;
+	}
+	return rc;
 }
 
 enum { COND_AKEY = DAOS_COND_AKEY_INSERT | DAOS_COND_AKEY_UPDATE };
@@ -811,13 +818,13 @@ update_apply(struct vos_tx *t, void *arg)
 
 	for (i = 0; i < up->piece_nr; i++)
 		up->pieces[i].published = false;
-	if (up->io.epoch <= t->cont->df->agg_epoch)
-		return -DER_TX_RESTART;
 	if (up->io.opid != NULL) {
 		rc = vos_opid_record(t, up->io.opid);
 		if (rc != 0)
 			return rc;
 	}
+	if (up->io.epoch <= t->cont->df->agg_epoch)
+		return -DER_TX_RESTART;
 	rc = conditions(t, up);
 	if (rc == 0)
 		rc = vos_path_get(t, &up->io.oid, &up->dkey, &obj, &dkey);
