@@ -172,6 +172,15 @@ ev_set_error(struct ev *ev, int rc)
 	event_of(ev)->ev_error = ev->errno_rc ? daos_der2errno(rc) : rc;
 }
 
+/* The kind of result was asked for this operation; the event's next one may be another library's.
+ * A parent keeps it: its children may still be under way. */
+static void
+ev_forget_kind(struct ev *ev)
+{
+	if (ev->child_nr == 0)
+		ev->errno_rc = false;
+}
+
 /* Note that a child is complete. True when that completes the parent, whose result is *ret_rc. */
 static bool
 parent_child_done_locked(struct ev *parent, int rc, int *ret_rc)
@@ -202,6 +211,7 @@ ev_complete(struct ev *ev, int rc)
 		}
 		if (!ev->barrier || event_of(ev)->ev_error == 0)
 			ev_set_error(ev, rc);
+		ev_forget_kind(ev);
 		ev->op = NULL;
 		if (ev->parent != NULL) {
 			if (parent_child_done_locked(ev->parent, rc, &parent_rc))
@@ -473,11 +483,16 @@ daos_event_register_comp_cb(struct daos_event *event, daos_event_comp_cb_t fn, v
 		free(cb);
 		return rc;
 	}
-	for (end = &ev->cbs; *end != NULL; end = &(*end)->next)
+	if (atomic_load(&ev->status) != DAOS_EVS_READY)
+		rc = -DER_NO_PERM; /* it would be called for what is under way already */
+	for (end = &ev->cbs; rc == 0 && *end != NULL; end = &(*end)->next)
 		;
-	*end = cb;
+	if (rc == 0)
+		*end = cb;
 	ev_unlock(&guard);
-	return 0;
+	if (rc != 0)
+		free(cb);
+	return rc;
 }
 
 int
