@@ -16,11 +16,13 @@ later(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
 }
 
-/* array: size and newest change of a file; NULL for other kinds. */
+/* newest: size and newest change of the object; NULL for something that is new. */
 void
-entry_to_stat(const dfs_t *dfs, const struct dfs_entry *e, const daos_array_stbuf_t *array,
+entry_to_stat(const dfs_t *dfs, const struct dfs_entry *e, const daos_array_stbuf_t *newest,
 	      struct stat *st)
 {
+	struct timespec t;
+
 	memset(st, 0, sizeof(*st));
 	st->st_mode = e->mode;
 	st->st_nlink = 1;
@@ -35,51 +37,57 @@ entry_to_stat(const dfs_t *dfs, const struct dfs_entry *e, const daos_array_stbu
 	} else if (S_ISLNK(e->mode)) {
 		st->st_size = e->value_len;
 		st->st_blksize = 4096;
-	} else if (array != NULL) {
-		st->st_size = array->st_size;
-		/* written since the time was last set? */
-		if (array->st_max_epoch > e->obj_hlc) {
-			struct timespec t;
-
-			if (daos_hlc2timespec(array->st_max_epoch, &t) == 0 &&
-			    (e->obj_hlc != 0 || later(&t, &st->st_mtim))) {
-				st->st_mtim = t;
-				if (later(&t, &st->st_ctim))
-					st->st_ctim = t;
-			}
-		}
+	} else if (newest != NULL) {
+		st->st_size = newest->st_size;
+	}
+	/* changed since the time was last set? */
+	if (newest != NULL && newest->st_max_epoch > e->obj_hlc &&
+	    daos_hlc2timespec(newest->st_max_epoch, &t) == 0 &&
+	    (e->obj_hlc != 0 || later(&t, &st->st_mtim))) {
+		st->st_mtim = t;
+		if (later(&t, &st->st_ctim))
+			st->st_ctim = t;
 	}
 	st->st_blocks = (st->st_size + 511) / 512;
 	st->st_atim = later(&st->st_ctim, &st->st_mtim) ? st->st_ctim : st->st_mtim;
 }
 
-static int
-array_stat(dfs_t *dfs, const struct dfs_entry *e, daos_handle_t oh, daos_array_stbuf_t *ret)
+int
+entry_newest(dfs_t *dfs, const struct dfs_entry *e, daos_handle_t oh, daos_array_stbuf_t *ret)
 {
 	daos_size_t chunk = e->chunk_size != 0 ? e->chunk_size : dfs->attr.da_chunk_size;
 	bool own = daos_handle_is_inval(oh);
 	int rc = 0;
 
-	if (own)
-		rc = daos_array_open_with_attr(dfs->coh, e->oid, DAOS_TX_NONE, DAOS_OO_RO, 1, chunk,
-					       &oh, NULL);
-	if (rc == 0)
-		rc = daos_array_stat(oh, DAOS_TX_NONE, ret, NULL);
-	if (own && daos_handle_is_valid(oh))
-		daos_array_close(oh, NULL);
+	memset(ret, 0, sizeof(*ret));
+	if (S_ISREG(e->mode)) {
+		if (own)
+			rc = daos_array_open_with_attr(dfs->coh, e->oid, DAOS_TX_NONE, DAOS_OO_RO,
+						       1, chunk, &oh, NULL);
+		if (rc == 0)
+			rc = daos_array_stat(oh, DAOS_TX_NONE, ret, NULL);
+		if (own && daos_handle_is_valid(oh))
+			daos_array_close(oh, NULL);
+	} else if (S_ISDIR(e->mode)) {
+		if (own)
+			rc = daos_obj_open(dfs->coh, e->oid, DAOS_OO_RO, &oh, NULL);
+		if (rc == 0)
+			rc = daos_obj_query_max_epoch(oh, DAOS_TX_NONE, &ret->st_max_epoch, NULL);
+		if (own && daos_handle_is_valid(oh))
+			daos_obj_close(oh, NULL);
+	}
 	return daos_der2errno(rc);
 }
 
 int
 entry_stat(dfs_t *dfs, const struct dfs_entry *e, daos_handle_t oh, struct stat *st)
 {
-	daos_array_stbuf_t array = {0};
-	int rc = 0;
+	daos_array_stbuf_t newest;
+	int rc;
 
-	if (S_ISREG(e->mode))
-		rc = array_stat(dfs, e, oh, &array);
+	rc = entry_newest(dfs, e, oh, &newest);
 	if (rc == 0)
-		entry_to_stat(dfs, e, &array, st);
+		entry_to_stat(dfs, e, &newest, st);
 	return rc;
 }
 
@@ -121,10 +129,9 @@ dfs_ostat(dfs_t *dfs, dfs_obj_t *obj, struct stat *stbuf)
 	rc = entry_fetch(oh, obj->name, &e);
 	parent_put(dfs, obj, oh);
 	/* another object of that name is not this one */
-	if (rc == 0 && !S_ISLNK(obj->mode) && (e.oid.lo != obj->oid.lo || e.oid.hi != obj->oid.hi))
+	if (rc == 0 && (!same_oid(e.oid, obj->oid) || ((e.mode ^ obj->mode) & S_IFMT) != 0))
 		rc = ENOENT;
-	return rc == 0 ? entry_stat(dfs, &e, S_ISREG(e.mode) ? obj->oh : DAOS_HDL_INVAL, stbuf)
-		       : rc;
+	return rc == 0 ? entry_stat(dfs, &e, obj->oh, stbuf) : rc;
 }
 
 /* --- changes
@@ -134,7 +141,7 @@ dfs_ostat(dfs_t *dfs, dfs_obj_t *obj, struct stat *stbuf)
 static int
 entry_set(dfs_t *dfs, struct dfs_entry *e, daos_handle_t oh, const struct stat *st, int flags)
 {
-	daos_array_stbuf_t array = {0};
+	daos_array_stbuf_t newest;
 	int rc = 0;
 
 	if ((flags & DFS_SET_ATTR_MODE) != 0) {
@@ -148,26 +155,28 @@ entry_set(dfs_t *dfs, struct dfs_entry *e, daos_handle_t oh, const struct stat *
 		e->gid = st->st_gid;
 	now(&e->ctime);
 	if ((flags & DFS_SET_ATTR_MTIME) != 0) {
-		if (S_ISREG(e->mode))
-			rc = array_stat(dfs, e, oh, &array);
+		rc = entry_newest(dfs, e, oh, &newest);
 		e->mtime = st->st_mtim;
 		/* never 0: that means the time was never set */
-		e->obj_hlc = array.st_max_epoch != 0 ? array.st_max_epoch : 1;
+		e->obj_hlc = newest.st_max_epoch != 0 ? newest.st_max_epoch : 1;
 	}
 	return rc;
 }
 
-/* Change the entry name in directory oh. */
+/* Change the entry of obj in its directory. */
 static int
-change(dfs_t *dfs, daos_handle_t dir, const char *name, daos_handle_t file_oh,
-       const struct stat *st, int flags, struct dfs_entry *ret_e)
+change(dfs_t *dfs, daos_handle_t dir, const dfs_obj_t *obj, const struct stat *st, int flags,
+       struct dfs_entry *ret_e)
 {
 	int rc;
 
-	rc = entry_fetch(dir, name, ret_e);
+	rc = entry_fetch(dir, obj->name, ret_e);
+	/* another object of that name is not this one */
+	if (rc == 0 && !same_oid(ret_e->oid, obj->oid))
+		rc = ENOENT;
 	if (rc == 0)
-		rc = entry_set(dfs, ret_e, file_oh, st, flags);
-	return rc == 0 ? entry_update(dir, name, ret_e) : rc;
+		rc = entry_set(dfs, ret_e, obj->oh, st, flags);
+	return rc == 0 ? entry_update(dir, obj->name, ret_e) : rc;
 }
 
 int
@@ -175,7 +184,6 @@ dfs_osetattr(dfs_t *dfs, dfs_obj_t *obj, struct stat *stbuf, int flags)
 {
 	const int entry_flags =
 	    DFS_SET_ATTR_MODE | DFS_SET_ATTR_MTIME | DFS_SET_ATTR_UID | DFS_SET_ATTR_GID;
-	daos_handle_t file_oh;
 	struct dfs_entry e;
 	daos_handle_t dir;
 	int rc;
@@ -196,18 +204,17 @@ dfs_osetattr(dfs_t *dfs, dfs_obj_t *obj, struct stat *stbuf, int flags)
 		if (rc != 0)
 			return rc;
 	}
-	file_oh = S_ISREG(obj->mode) ? obj->oh : DAOS_HDL_INVAL;
 	rc = parent_get(dfs, obj, &dir);
 	if (rc != 0)
 		return rc;
 	if ((flags & entry_flags) != 0)
-		rc = change(dfs, dir, obj->name, file_oh, stbuf, flags, &e);
+		rc = change(dfs, dir, obj, stbuf, flags, &e);
 	else
 		rc = entry_fetch(dir, obj->name, &e);
 	parent_put(dfs, obj, dir);
 	if (rc == 0) {
 		obj->mode = e.mode;
-		rc = entry_stat(dfs, &e, file_oh, stbuf);
+		rc = entry_stat(dfs, &e, obj->oh, stbuf);
 	}
 	return rc;
 }
@@ -250,10 +257,10 @@ set_by_name(dfs_t *dfs, dfs_obj_t *parent, const char *name, bool follow, struct
 		return rc;
 	rc = parent_get(dfs, obj, &dir);
 	if (rc == 0) {
-		rc = change(dfs, dir, obj->name, DAOS_HDL_INVAL, st, flags, &e);
+		rc = change(dfs, dir, obj, st, flags, &e);
 		parent_put(dfs, obj, dir);
 	}
-	if (rc == 0 && own == NULL)
+	if (rc == 0 && own == NULL && obj != dfs->root)
 		obj->mode = e.mode;
 	if (own != NULL)
 		dfs_release(own);
@@ -263,7 +270,7 @@ set_by_name(dfs_t *dfs, dfs_obj_t *parent, const char *name, bool follow, struct
 int
 dfs_chmod(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode)
 {
-	struct stat st = {.st_mode = mode & 07777};
+	struct stat st = {.st_mode = mode};
 
 	if (dfs == NULL)
 		return EINVAL;
@@ -364,13 +371,12 @@ set_default(dfs_t *dfs, dfs_obj_t *obj, const daos_oclass_id_t *cid, const daos_
 	}
 	parent_put(dfs, obj, dir);
 	if (rc == 0) {
-		obj->oclass = e.oclass;
-		obj->chunk_size = e.chunk_size;
+		atomic_store(&obj->oclass, e.oclass);
+		atomic_store(&obj->chunk_size, e.chunk_size);
 		/* the mount's own root object is what creations in the root look at */
-		if (obj != dfs->root && obj->oid.lo == dfs->root->oid.lo &&
-		    obj->oid.hi == dfs->root->oid.hi) {
-			dfs->root->oclass = e.oclass;
-			dfs->root->chunk_size = e.chunk_size;
+		if (same_oid(obj->oid, dfs->root_oid)) {
+			atomic_store(&dfs->root->oclass, e.oclass);
+			atomic_store(&dfs->root->chunk_size, e.chunk_size);
 		}
 	}
 	return rc;

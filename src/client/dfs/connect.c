@@ -126,8 +126,8 @@ dfs_connect(const char *pool, const char *sys, const char *cont, int flags, dfs_
 
 	if (!dfs_is_init())
 		return EACCES;
-	if (pool == NULL || cont == NULL || dfs == NULL || strlen(pool) > DAOS_PROP_LABEL_MAX_LEN ||
-	    strlen(cont) > DAOS_PROP_LABEL_MAX_LEN ||
+	if (pool == NULL || cont == NULL || dfs == NULL || pool[0] == '\0' || cont[0] == '\0' ||
+	    strlen(pool) > DAOS_PROP_LABEL_MAX_LEN || strlen(cont) > DAOS_PROP_LABEL_MAX_LEN ||
 	    (sys != NULL && strlen(sys) > DAOS_SYS_NAME_MAX))
 		return EINVAL;
 	pthread_mutex_lock(&connections.lock);
@@ -155,6 +155,10 @@ dfs_disconnect(dfs_t *dfs)
 	c = dfs->conn;
 	dfs->conn = NULL;
 	rc = dfs_umount(dfs);
+	if (rc == EBUSY) {
+		dfs->conn = c;
+		return rc;
+	}
 	rc2 = connection_put(c);
 	return rc != 0 ? rc : rc2;
 }

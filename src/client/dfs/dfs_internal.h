@@ -13,6 +13,7 @@
 #define DFS_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -25,6 +26,7 @@ enum {
 	DFS_MAX_LINKS = 40, /* symbolic links followed in one lookup */
 	DFS_INODE_BYTES = 88,
 	DFS_STAT_BATCH = 32, /* entries of readdirplus in flight */
+	DFS_EQ_MAX = 8,      /* idle queues kept */
 };
 
 /* An entry of a directory, as stored. */
@@ -42,6 +44,19 @@ struct dfs_entry {
 	    obj_hlc; /* newest change of the object when mtime was set: later ones win over mtime */
 };
 
+/*
+ * A directory and the way one came to it: the chain of names up to the root. It serves "..", which
+ * stored directories do not have, and keeps a directory from being moved into itself. Shared by
+ * what was opened below; never changed, so a rename elsewhere may leave a chain out of date: what
+ * is looked up through it is compared with the object id that it had.
+ */
+struct dfs_node {
+	_Atomic uint32_t refs;
+	struct dfs_node *up; /* counted; NULL: the root, or not known */
+	daos_obj_id_t oid;
+	char name[];
+};
+
 struct dfs {
 	daos_handle_t poh, coh;
 	int amode; /* O_RDONLY or O_RDWR */
@@ -51,10 +66,12 @@ struct dfs {
 	struct dfs_obj *root;
 	char *prefix;
 	size_t prefix_len;
-	pthread_mutex_t lock;        /* next_oid, prefix, eq */
-	daos_obj_id_t next_oid;      /* lo 0: none reserved */
-	daos_handle_t eq;            /* for readdirplus; created on first use */
-	pthread_mutex_t eq_lock;     /* one readdirplus at a time uses it */
+	pthread_mutex_t lock;          /* next_oid, prefix, eqs, borrowed */
+	daos_obj_id_t next_oid;        /* lo 0: none reserved */
+	daos_handle_t eqs[DFS_EQ_MAX]; /* idle queues for readdirplus */
+	uint32_t eq_nr;
+	uint32_t borrowed;           /* pool and container handles not put back */
+	_Atomic uint64_t dir_gen;    /* directories moved or removed through this mount */
 	struct dfs_connection *conn; /* of dfs_connect(), else NULL */
 };
 
@@ -65,9 +82,13 @@ struct dfs_obj {
 	daos_obj_id_t oid, parent_oid;
 	daos_handle_t oh; /* directories: object; files: array; links: none */
 	char name[DFS_MAX_NAME + 1];
-	daos_size_t chunk_size;
-	daos_oclass_id_t oclass;
-	char *value; /* target of a symbolic link */
+	/* of directories: defaults for what is created inside; atomic for the mount's root, which
+	 * any thread may change */
+	_Atomic daos_size_t chunk_size;
+	_Atomic daos_oclass_id_t oclass;
+	struct dfs_node *up;   /* the directory it is in; NULL: not known, or it is the root */
+	struct dfs_node *node; /* directories: itself */
+	char *value;           /* target of a symbolic link */
 };
 
 /* --- entry.c: entries in directories; oh is the directory's object. All return 0 or errno --- */
@@ -100,14 +121,32 @@ void now(struct timespec *ts);
 /* The object of a directory, and whether it is empty. */
 int dir_open_oid(dfs_t *dfs, daos_obj_id_t oid, int flags, daos_handle_t *ret_oh);
 int dir_is_empty(daos_handle_t oh, bool *ret_empty);
-/* Open what an entry leads to. value: taken (links). */
-int obj_open_entry(dfs_t *dfs, const daos_obj_id_t *parent_oid, const char *name,
-		   const struct dfs_entry *e, int flags, char *value, dfs_obj_t **ret_obj);
-/* stat of an entry; size and time of files come from the array: from oh when valid, else it is
- * opened for the purpose. */
+/* Open what an entry leads to. up may be NULL. value: taken (links). */
+int obj_open_entry(dfs_t *dfs, const daos_obj_id_t *parent_oid, struct dfs_node *up,
+		   const char *name, const struct dfs_entry *e, int flags, char *value,
+		   dfs_obj_t **ret_obj);
+struct dfs_node *dfs_node_new(struct dfs_node *up, daos_obj_id_t oid, const char *name);
+struct dfs_node *dfs_node_get(struct dfs_node *node); /* NULL: NULL */
+void dfs_node_put(struct dfs_node *node);
+/* Is the directory oid among those that node is in, or node itself? */
+bool dfs_node_is_below(const struct dfs_node *node, daos_obj_id_t oid);
+bool same_oid(daos_obj_id_t a, daos_obj_id_t b);
+/* Size (files) and newest change of the object behind an entry, through oh when valid, else it is
+ * opened for the purpose. Zero for links. */
+int entry_newest(dfs_t *dfs, const struct dfs_entry *e, daos_handle_t oh, daos_array_stbuf_t *ret);
+/* stat of an entry; oh as above. */
 int entry_stat(dfs_t *dfs, const struct dfs_entry *e, daos_handle_t oh, struct stat *ret_st);
-void entry_to_stat(const dfs_t *dfs, const struct dfs_entry *e, const daos_array_stbuf_t *array,
+void entry_to_stat(const dfs_t *dfs, const struct dfs_entry *e, const daos_array_stbuf_t *newest,
 		   struct stat *ret_st);
+/* An event queue of the mount; a queue with events in flight is destroyed instead of given back. */
+int eq_take(dfs_t *dfs, daos_handle_t *ret_eq);
+void eq_give(dfs_t *dfs, daos_handle_t eq, bool clean);
+/* Exported by libdaos for libraries whose results are errno values: the event's error will be one.
+ */
+void daos_event_errno_rc(daos_event_t *ev);
+/* As dfs_read() and dfs_write() with one buffer; read_size is NULL for writes. */
+int io_buffer(dfs_t *dfs, dfs_obj_t *obj, void *buf, daos_size_t size, daos_off_t off,
+	      daos_size_t *read_size, bool write, daos_event_t *ev);
 /* Where an object's entry is: its directory's handle, to be closed with parent_put. */
 int parent_get(dfs_t *dfs, const dfs_obj_t *obj, daos_handle_t *ret_oh);
 void parent_put(dfs_t *dfs, const dfs_obj_t *obj, daos_handle_t oh);
@@ -141,6 +180,8 @@ int dfs_open_entry(dfs_t *dfs, dfs_obj_t *parent, const char *name, const struct
 		   int flags, dfs_obj_t **obj);
 /* The entry itself. */
 int dfs_entry_get(dfs_t *dfs, dfs_obj_t *parent, const char *name, struct dfs_entry *ret_e);
+/* Make bytes read as zeros; a file that ends before is extended. (dfs_punch cuts off instead.) */
+int dfs_zero(dfs_t *dfs, dfs_obj_t *obj, daos_off_t offset, daos_size_t len);
 /* The object was renamed: its entry is now name in parent. */
 void dfs_set_place(dfs_obj_t *obj, const dfs_obj_t *parent, const char *name);
 #pragma GCC visibility pop

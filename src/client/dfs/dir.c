@@ -90,8 +90,6 @@ dfs_iterate(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t *nr, siz
 			if (op != NULL)
 				rc = op(dfs, obj, name, arg);
 		}
-		if (p.nr < *nr - done && p.nr == 0)
-			break;
 	}
 	page_free(&p);
 	*nr = done;
@@ -129,8 +127,9 @@ dfs_readdir(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t *nr, str
  * ------------------------------------------------------------------------------------ */
 
 /*
- * The inodes of a page are fetched several at a time through the mount's event queue, then the
- * sizes of the files among them in the same way. An entry that vanishes meanwhile is left out.
+ * The inodes of a page are fetched several at a time through an event queue of the mount, then the
+ * sizes and newest changes of the objects behind them in the same way. An entry that vanishes
+ * meanwhile is left out.
  */
 struct plus {
 	struct dfs_entry e;
@@ -142,11 +141,11 @@ struct plus {
 	daos_recx_t recx;
 	d_iov_t iov;
 	d_sg_list_t sgl;
-	/* size */
+	/* object */
 	daos_handle_t oh;
-	daos_array_stbuf_t array;
+	daos_array_stbuf_t newest;
 	daos_event_t ev;
-	bool sizing;
+	bool second;
 };
 
 static int
@@ -165,29 +164,44 @@ plus_fetch(dfs_obj_t *dir, const char *name, struct plus *p)
 			      &p->ev);
 }
 
+static void
+plus_close(struct plus *p)
+{
+	if (daos_handle_is_inval(p->oh))
+		return;
+	if (S_ISREG(p->e.mode))
+		daos_array_close(p->oh, NULL);
+	else
+		daos_obj_close(p->oh, NULL);
+	p->oh = DAOS_HDL_INVAL;
+}
+
 static int
-plus_size(dfs_t *dfs, struct plus *p)
+plus_newest(dfs_t *dfs, struct plus *p)
 {
 	daos_size_t chunk = p->e.chunk_size != 0 ? p->e.chunk_size : dfs->attr.da_chunk_size;
 	int rc;
 
-	rc = daos_array_open_with_attr(dfs->coh, p->e.oid, DAOS_TX_NONE, DAOS_OO_RO, 1, chunk,
-				       &p->oh, NULL);
-	if (rc == 0)
-		rc = daos_array_stat(p->oh, DAOS_TX_NONE, &p->array, &p->ev);
-	return rc;
+	if (S_ISREG(p->e.mode)) {
+		rc = daos_array_open_with_attr(dfs->coh, p->e.oid, DAOS_TX_NONE, DAOS_OO_RO, 1,
+					       chunk, &p->oh, NULL);
+		return rc != 0 ? rc : daos_array_stat(p->oh, DAOS_TX_NONE, &p->newest, &p->ev);
+	}
+	rc = daos_obj_open(dfs->coh, p->e.oid, DAOS_OO_RO, &p->oh, NULL);
+	return rc != 0
+		   ? rc
+		   : daos_obj_query_max_epoch(p->oh, DAOS_TX_NONE, &p->newest.st_max_epoch, &p->ev);
 }
 
-/* After the inode: decode it, and for files go on with the size. True when the entry is finished.
- */
+/* An event of p is complete. After the inode go on with the object. True: the entry is finished. */
 static bool
-plus_advance(dfs_t *dfs, struct plus *p)
+plus_advance(dfs_t *dfs, daos_handle_t eq, struct plus *p)
 {
 	int rc = p->ev.ev_error;
 
 	daos_event_fini(&p->ev);
-	if (p->sizing) {
-		daos_array_close(p->oh, NULL);
+	if (p->second) {
+		plus_close(p);
 		p->rc = daos_der2errno(rc);
 		return true;
 	}
@@ -195,90 +209,70 @@ plus_advance(dfs_t *dfs, struct plus *p)
 		p->rc = ENOENT;
 	else
 		p->rc = rc != 0 ? daos_der2errno(rc) : entry_decode(p->buf, &p->e);
-	if (p->rc != 0 || !S_ISREG(p->e.mode))
+	if (p->rc != 0 || S_ISLNK(p->e.mode))
 		return true;
-	p->sizing = true;
-	rc = daos_event_init(&p->ev, dfs->eq, NULL);
-	if (rc == 0)
-		rc = plus_size(dfs, p);
-	if (rc != 0) {
-		p->rc = daos_der2errno(rc);
-		return true;
+	p->second = true;
+	rc = daos_event_init(&p->ev, eq, NULL);
+	if (rc == 0) {
+		rc = plus_newest(dfs, p);
+		if (rc == 0)
+			return false;
+		daos_event_fini(&p->ev);
 	}
-	return false;
+	plus_close(p);
+	p->rc = daos_der2errno(rc);
+	return true;
 }
 
+/* *ret_clean: nothing is in flight any more, also after an error. */
 static int
-plus_batch(dfs_t *dfs, dfs_obj_t *dir, struct dirent *dirs, struct plus *all, uint32_t nr)
+plus_batch(dfs_t *dfs, daos_handle_t eq, dfs_obj_t *dir, struct dirent *dirs, struct plus *all,
+	   uint32_t nr, bool *ret_clean)
 {
 	uint32_t flying = 0, i;
 	daos_event_t *evs[DFS_STAT_BATCH];
-	int rc = 0, n, k;
+	int rc = 0, n = 0, k;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; rc == 0 && i < nr; i++) {
 		memset(&all[i], 0, sizeof(all[i]));
-		rc = daos_event_init(&all[i].ev, dfs->eq, NULL);
-		if (rc == 0)
-			rc = plus_fetch(dir, dirs[i].d_name, &all[i]);
+		rc = daos_event_init(&all[i].ev, eq, NULL);
 		if (rc != 0)
 			break;
-		flying++;
+		rc = plus_fetch(dir, dirs[i].d_name, &all[i]);
+		if (rc == 0)
+			flying++;
+		else
+			daos_event_fini(&all[i].ev);
 	}
-	while (flying > 0) {
-		n = daos_eq_poll(dfs->eq, 1, DAOS_EQ_WAIT, DFS_STAT_BATCH, evs);
-		if (n < 0)
-			return daos_der2errno(n);
+	while (flying > 0 && n >= 0) {
+		n = daos_eq_poll(eq, 1, DAOS_EQ_WAIT, DFS_STAT_BATCH, evs);
 		for (k = 0; k < n; k++)
-			if (plus_advance(dfs, container_of(evs[k], struct plus, ev)))
+			if (plus_advance(dfs, eq, container_of(evs[k], struct plus, ev)))
 				flying--;
 	}
-	return daos_der2errno(rc);
+	*ret_clean = flying == 0;
+	return daos_der2errno(rc != 0 ? rc : n < 0 ? n : 0);
 }
 
+/* The attributes of listed entries; those that are gone leave the list. */
 static int
-eq_get(dfs_t *dfs)
+plus_all(dfs_t *dfs, daos_handle_t eq, dfs_obj_t *dir, uint32_t *nr, struct dirent *dirs,
+	 struct stat *stbufs, struct dfs_entry *entries, struct plus *all, bool *ret_clean)
 {
+	uint32_t kept = 0, at, i, n;
 	int rc = 0;
 
-	pthread_mutex_lock(&dfs->eq_lock);
-	if (daos_handle_is_inval(dfs->eq))
-		rc = daos_der2errno(daos_eq_create(&dfs->eq));
-	if (rc != 0)
-		pthread_mutex_unlock(&dfs->eq_lock);
-	return rc;
-}
-
-int
-dfs_readdir_entries(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t *nr,
-		    struct dirent *dirs, struct stat *stbufs, struct dfs_entry *entries)
-{
-	uint32_t listed, kept = 0, at, i;
-	struct plus *all;
-	int rc;
-
-	if (stbufs == NULL)
-		return EINVAL;
-	rc = dfs_readdir(dfs, obj, anchor, nr, dirs);
-	if (rc != 0 || *nr == 0)
-		return rc;
-	all = malloc(DFS_STAT_BATCH * sizeof(*all));
-	rc = all == NULL ? ENOMEM : eq_get(dfs);
-	if (rc != 0) {
-		free(all);
-		return rc;
-	}
-	listed = *nr;
-	for (at = 0; rc == 0 && at < listed; at += DFS_STAT_BATCH) {
-		uint32_t n = listed - at < DFS_STAT_BATCH ? listed - at : DFS_STAT_BATCH;
-
-		rc = plus_batch(dfs, obj, dirs + at, all, n);
+	*ret_clean = true;
+	for (at = 0; rc == 0 && at < *nr; at += n) {
+		n = *nr - at < DFS_STAT_BATCH ? *nr - at : DFS_STAT_BATCH;
+		rc = plus_batch(dfs, eq, dir, dirs + at, all, n, ret_clean);
 		for (i = 0; rc == 0 && i < n; i++) {
 			if (all[i].rc == ENOENT)
 				continue;
 			rc = all[i].rc;
 			if (rc != 0)
 				break;
-			entry_to_stat(dfs, &all[i].e, &all[i].array, &stbufs[kept]);
+			entry_to_stat(dfs, &all[i].e, &all[i].newest, &stbufs[kept]);
 			if (entries != NULL)
 				entries[kept] = all[i].e;
 			if (kept != at + i)
@@ -288,9 +282,31 @@ dfs_readdir_entries(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t 
 			kept++;
 		}
 	}
-	pthread_mutex_unlock(&dfs->eq_lock);
-	free(all);
 	*nr = kept;
+	return rc;
+}
+
+int
+dfs_readdir_entries(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t *nr,
+		    struct dirent *dirs, struct stat *stbufs, struct dfs_entry *entries)
+{
+	daos_handle_t eq = DAOS_HDL_INVAL;
+	struct plus *all;
+	bool clean = true;
+	int rc;
+
+	if (stbufs == NULL)
+		return EINVAL;
+	rc = dfs_readdir(dfs, obj, anchor, nr, dirs);
+	if (rc != 0 || *nr == 0)
+		return rc;
+	all = malloc(DFS_STAT_BATCH * sizeof(*all));
+	rc = all == NULL ? ENOMEM : eq_take(dfs, &eq);
+	if (rc == 0) {
+		rc = plus_all(dfs, eq, obj, nr, dirs, stbufs, entries, all, &clean);
+		eq_give(dfs, eq, clean);
+	}
+	free(all);
 	return rc;
 }
 

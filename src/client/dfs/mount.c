@@ -20,6 +20,8 @@
 #define SB_DKEY   "DFS_SB_METADATA"
 #define ROOT_NAME "/"
 enum { SB_VERSION = 2, LAYOUT_VERSION = 3, SB_NR = 9 };
+enum { ROOTS_TURNS = 200, ROOTS_TURN_US = 10000 };
+enum { EC_CHUNK_MIN = 1024 * 1024, EC_CELL_DEFAULT = 128 * 1024 };
 
 static struct {
 	pthread_mutex_t lock;
@@ -292,17 +294,97 @@ cont_props(const char *label, const dfs_attr_t *attr, daos_prop_t **ret)
 	return merged == NULL ? ENOMEM : 0;
 }
 
+/* Data cells of an erasure code, and failures that a class survives. */
+static void
+class_strength(daos_oclass_id_t cid, uint32_t *ret_data, uint32_t *ret_failures)
+{
+	static const struct {
+		uint32_t redun;
+		uint8_t data, failures;
+	} known[] = {
+	    {OR_RP_2, 0, 1},     {OR_RP_3, 0, 2},   {OR_RP_4, 0, 3},   {OR_RP_5, 0, 4},
+	    {OR_RP_6, 0, 5},     {OR_RP_8, 0, 7},   {OR_RP_12, 0, 11}, {OR_RP_16, 0, 15},
+	    {OR_RP_24, 0, 23},   {OR_RP_32, 0, 31}, {OR_RP_48, 0, 47}, {OR_RP_64, 0, 63},
+	    {OR_RP_128, 0, 127}, {OR_RS_2P1, 2, 1}, {OR_RS_2P2, 2, 2}, {OR_RS_4P1, 4, 1},
+	    {OR_RS_4P2, 4, 2},   {OR_RS_8P1, 8, 1}, {OR_RS_8P2, 8, 2}, {OR_RS_16P1, 16, 1},
+	    {OR_RS_16P2, 16, 2}, {OR_RS_4P3, 4, 3}, {OR_RS_8P3, 8, 3}, {OR_RS_16P3, 16, 3},
+	};
+	size_t i;
+
+	*ret_data = *ret_failures = 0;
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (known[i].redun == cid >> OC_REDUN_SHIFT) {
+			*ret_data = known[i].data;
+			*ret_failures = known[i].failures;
+		}
+	}
+}
+
+static bool
+class_is_ec(daos_oclass_id_t cid)
+{
+	uint32_t data, failures;
+
+	class_strength(cid, &data, &failures);
+	return data > 0;
+}
+
+/* What the container's properties ask of classes. */
+static int
+cont_redundancy(daos_handle_t coh, uint64_t *ret_rd_fac, uint64_t *ret_cell)
+{
+	daos_prop_t *prop = daos_prop_alloc(2);
+	int rc;
+
+	if (prop == NULL)
+		return ENOMEM;
+	prop->dpp_entries[0].dpe_type = DAOS_PROP_CO_REDUN_FAC;
+	prop->dpp_entries[1].dpe_type = DAOS_PROP_CO_EC_CELL_SZ;
+	rc = daos_der2errno(daos_cont_query(coh, NULL, prop, NULL));
+	*ret_rd_fac = prop->dpp_entries[0].dpe_val;
+	*ret_cell = prop->dpp_entries[1].dpe_val;
+	if (*ret_cell == 0)
+		*ret_cell = EC_CELL_DEFAULT;
+	daos_prop_free(prop);
+	return rc;
+}
+
+/* A class that was asked for must survive what the container promises. */
+static int
+class_check(daos_oclass_id_t cid, uint64_t rd_fac)
+{
+	uint32_t data, failures;
+
+	class_strength(cid, &data, &failures);
+	return cid != OC_UNKNOWN && failures < rd_fac ? EINVAL : 0;
+}
+
+/* Files of an erasure code: chunks of whole stripes, none smaller than 1 MiB. */
+static uint64_t
+chunk_default(daos_oclass_id_t file_class, uint64_t cell)
+{
+	uint32_t data, failures;
+	uint64_t stripe;
+
+	class_strength(file_class, &data, &failures);
+	if (data == 0)
+		return DFS_DEFAULT_CHUNK_SIZE;
+	stripe = data * cell;
+	if (stripe >= EC_CHUNK_MIN)
+		return 2 * stripe;
+	return (EC_CHUNK_MIN + stripe - 1) / stripe * stripe;
+}
+
 static int
 sb_prepare(daos_handle_t coh, const dfs_attr_t *attr, struct sb *sb)
 {
 	static const dfs_attr_t none;
 	daos_oclass_id_t dir, file;
+	uint64_t rd_fac, cell;
 	int rc;
 
 	if (attr == NULL)
 		attr = &none;
-	if (attr->da_mode != DFS_RELAXED && attr->da_mode != DFS_BALANCED)
-		return EINVAL;
 	memset(sb, 0, sizeof(*sb));
 	sb->magic = SB_MAGIC;
 	sb->sb_version = SB_VERSION;
@@ -312,11 +394,24 @@ sb_prepare(daos_handle_t coh, const dfs_attr_t *attr, struct sb *sb)
 	memcpy(sb->hints, attr->da_hints, sizeof(sb->hints) - 1);
 	dir = attr->da_dir_oclass_id != 0 ? attr->da_dir_oclass_id : attr->da_oclass_id;
 	file = attr->da_file_oclass_id != 0 ? attr->da_file_oclass_id : attr->da_oclass_id;
-	rc = class_resolve(coh, true, dir, sb->hints, &sb->dir_oclass);
+	if (class_is_ec(dir)) {
+		D_WARN("an erasure code is not for directories: using the default class\n");
+		dir = OC_UNKNOWN;
+	}
+	rc = cont_redundancy(coh, &rd_fac, &cell);
+	if (rc == 0)
+		rc = class_check(dir, rd_fac);
+	if (rc == 0)
+		rc = class_check(file, rd_fac);
+	if (rc == 0)
+		rc = class_resolve(coh, true, dir, sb->hints, &sb->dir_oclass);
 	if (rc == 0)
 		rc = class_resolve(coh, false, file, sb->hints, &sb->file_oclass);
-	sb->chunk_size = attr->da_chunk_size != 0 ? attr->da_chunk_size : DFS_DEFAULT_CHUNK_SIZE;
-	return rc;
+	if (rc != 0)
+		return rc;
+	sb->chunk_size =
+	    attr->da_chunk_size != 0 ? attr->da_chunk_size : chunk_default(sb->file_oclass, cell);
+	return 0;
 }
 
 /* The ROOTS property tells where the superblock is. */
@@ -349,6 +444,8 @@ cont_create(daos_handle_t poh, const char *label, dfs_attr_t *attr, uuid_t *ret_
 	uuid_t uuid;
 	int rc;
 
+	if (attr != NULL && attr->da_mode != DFS_RELAXED)
+		return attr->da_mode == DFS_BALANCED ? ENOTSUP : EINVAL; /* needs transactions */
 	rc = cont_props(label, attr, &prop);
 	if (rc != 0)
 		return rc;
@@ -388,7 +485,7 @@ destroy:
 int
 dfs_cont_create(daos_handle_t poh, uuid_t *uuid, dfs_attr_t *attr, daos_handle_t *coh, dfs_t **dfs)
 {
-	if (dfs != NULL && coh == NULL)
+	if (uuid == NULL || (dfs != NULL && coh == NULL))
 		return EINVAL; /* the mount uses the handle, so somebody must own it */
 	return cont_create(poh, NULL, attr, uuid, coh, dfs);
 }
@@ -406,6 +503,7 @@ dfs_cont_create_with_label(daos_handle_t poh, const char *label, dfs_attr_t *att
  * --------------------------------------------------------------------------------------------------
  */
 
+/* EINVAL: not a POSIX container; EAGAIN: one without roots. */
 static int
 roots_get(daos_handle_t coh, daos_obj_id_t *super, daos_obj_id_t *root)
 {
@@ -423,17 +521,34 @@ roots_get(daos_handle_t coh, daos_obj_id_t *super, daos_obj_id_t *root)
 		rc = EINVAL;
 	e = daos_prop_entry_get(prop, DAOS_PROP_CO_ROOTS);
 	if (rc == 0 && (e == NULL || e->dpe_val_ptr == NULL))
-		rc = EINVAL;
+		rc = EAGAIN;
 	if (rc == 0) {
 		const struct daos_prop_co_roots *roots = e->dpe_val_ptr;
 
 		*super = roots->cr_oids[0];
 		*root = roots->cr_oids[1];
 		if (daos_obj_id_is_nil(*super) || daos_obj_id_is_nil(*root))
-			rc = EINVAL;
+			rc = EAGAIN;
 	}
 	daos_prop_free(prop);
 	return rc;
+}
+
+/*
+ * The property is set by the creator's last step, so a container may be met without it by somebody
+ * who only just lost the race to create it: wait a little for the winner.
+ */
+static int
+roots_wait(daos_handle_t coh, daos_obj_id_t *super, daos_obj_id_t *root)
+{
+	int turn, rc = EAGAIN;
+
+	for (turn = 0; rc == EAGAIN && turn < ROOTS_TURNS; turn++) {
+		if (turn > 0)
+			usleep(ROOTS_TURN_US);
+		rc = roots_get(coh, super, root);
+	}
+	return rc == EAGAIN ? EINVAL : rc;
 }
 
 static dfs_t *
@@ -447,7 +562,6 @@ dfs_alloc(daos_handle_t poh, daos_handle_t coh, int flags)
 	dfs->coh = coh;
 	dfs->amode = (flags & O_ACCMODE) == O_RDONLY ? O_RDONLY : O_RDWR;
 	pthread_mutex_init(&dfs->lock, NULL);
-	pthread_mutex_init(&dfs->eq_lock, NULL);
 	return dfs;
 }
 
@@ -458,12 +572,39 @@ dfs_free(dfs_t *dfs)
 		dfs_release(dfs->root);
 	if (daos_handle_is_valid(dfs->super_oh))
 		daos_obj_close(dfs->super_oh, NULL);
-	if (daos_handle_is_valid(dfs->eq))
-		daos_eq_destroy(dfs->eq, DAOS_EQ_DESTROY_FORCE);
+	while (dfs->eq_nr > 0)
+		daos_eq_destroy(dfs->eqs[--dfs->eq_nr], DAOS_EQ_DESTROY_FORCE);
 	pthread_mutex_destroy(&dfs->lock);
-	pthread_mutex_destroy(&dfs->eq_lock);
 	free(dfs->prefix);
 	free(dfs);
+}
+
+int
+eq_take(dfs_t *dfs, daos_handle_t *ret_eq)
+{
+	bool found;
+
+	pthread_mutex_lock(&dfs->lock);
+	found = dfs->eq_nr > 0;
+	if (found)
+		*ret_eq = dfs->eqs[--dfs->eq_nr];
+	pthread_mutex_unlock(&dfs->lock);
+	return found ? 0 : daos_der2errno(daos_eq_create(ret_eq));
+}
+
+void
+eq_give(dfs_t *dfs, daos_handle_t eq, bool clean)
+{
+	bool kept = false;
+
+	pthread_mutex_lock(&dfs->lock);
+	if (clean && dfs->eq_nr < DFS_EQ_MAX) {
+		dfs->eqs[dfs->eq_nr++] = eq;
+		kept = true;
+	}
+	pthread_mutex_unlock(&dfs->lock);
+	if (!kept)
+		daos_eq_destroy(eq, DAOS_EQ_DESTROY_FORCE);
 }
 
 /* Open superblock and root; attr is read from the superblock unless it is known. */
@@ -482,7 +623,7 @@ mount_roots(dfs_t *dfs, bool attr_known)
 	if (!attr_known) {
 		rc = sb_read(dfs->super_oh, &sb);
 		if (rc != 0)
-			return rc == ENOENT ? EINVAL : rc;
+			return rc;
 		dfs->attr.da_chunk_size = sb.chunk_size;
 		dfs->attr.da_oclass_id = sb.oclass;
 		dfs->attr.da_dir_oclass_id = sb.dir_oclass;
@@ -492,7 +633,7 @@ mount_roots(dfs_t *dfs, bool attr_known)
 	}
 	rc = entry_fetch(dfs->super_oh, ROOT_NAME, &e);
 	if (rc == 0)
-		rc = obj_open_entry(dfs, &none, ROOT_NAME, &e, dfs->amode, NULL, &dfs->root);
+		rc = obj_open_entry(dfs, &none, NULL, ROOT_NAME, &e, dfs->amode, NULL, &dfs->root);
 	return rc;
 }
 
@@ -507,9 +648,11 @@ dfs_mount(daos_handle_t poh, daos_handle_t coh, int flags, dfs_t **ret_dfs)
 	dfs = dfs_alloc(poh, coh, flags);
 	if (dfs == NULL)
 		return ENOMEM;
-	rc = roots_get(coh, &dfs->super_oid, &dfs->root_oid);
+	rc = roots_wait(coh, &dfs->super_oid, &dfs->root_oid);
 	if (rc == 0)
 		rc = mount_roots(dfs, false);
+	if (rc == 0 && dfs->attr.da_mode == DFS_BALANCED)
+		rc = (flags & DFS_BALANCED) == 0 ? EPERM : ENOTSUP; /* needs transactions */
 	if (rc != 0) {
 		dfs_free(dfs);
 		return rc;
@@ -518,13 +661,28 @@ dfs_mount(daos_handle_t poh, daos_handle_t coh, int flags, dfs_t **ret_dfs)
 	return 0;
 }
 
+static int
+umount_check(dfs_t *dfs)
+{
+	bool busy;
+
+	pthread_mutex_lock(&dfs->lock);
+	busy = dfs->borrowed > 0;
+	pthread_mutex_unlock(&dfs->lock);
+	return busy ? EBUSY : 0;
+}
+
 int
 dfs_umount(dfs_t *dfs)
 {
+	int rc;
+
 	if (dfs == NULL || dfs->conn != NULL)
 		return EINVAL; /* of dfs_connect(): dfs_disconnect() ends it */
-	dfs_free(dfs);
-	return 0;
+	rc = umount_check(dfs);
+	if (rc == 0)
+		dfs_free(dfs);
+	return rc;
 }
 
 int
@@ -537,34 +695,53 @@ dfs_query(dfs_t *dfs, dfs_attr_t *attr)
 	return 0;
 }
 
+/* A handle of the mount is lent: it cannot be unmounted until that is put back. */
+static int
+lend(dfs_t *dfs, daos_handle_t own, daos_handle_t *ret)
+{
+	pthread_mutex_lock(&dfs->lock);
+	dfs->borrowed++;
+	pthread_mutex_unlock(&dfs->lock);
+	*ret = own;
+	return 0;
+}
+
+static int
+put_back(dfs_t *dfs, daos_handle_t own, daos_handle_t lent)
+{
+	int rc = EINVAL;
+
+	pthread_mutex_lock(&dfs->lock);
+	if (own.cookie == lent.cookie && dfs->borrowed > 0) {
+		dfs->borrowed--;
+		rc = 0;
+	}
+	pthread_mutex_unlock(&dfs->lock);
+	return rc;
+}
+
 int
 dfs_pool_get(dfs_t *dfs, daos_handle_t *poh)
 {
-	if (dfs == NULL || poh == NULL)
-		return EINVAL;
-	*poh = dfs->poh;
-	return 0;
+	return dfs == NULL || poh == NULL ? EINVAL : lend(dfs, dfs->poh, poh);
 }
 
 int
 dfs_pool_put(dfs_t *dfs, daos_handle_t poh)
 {
-	return dfs != NULL && dfs->poh.cookie == poh.cookie ? 0 : EINVAL;
+	return dfs == NULL ? EINVAL : put_back(dfs, dfs->poh, poh);
 }
 
 int
 dfs_cont_get(dfs_t *dfs, daos_handle_t *coh)
 {
-	if (dfs == NULL || coh == NULL)
-		return EINVAL;
-	*coh = dfs->coh;
-	return 0;
+	return dfs == NULL || coh == NULL ? EINVAL : lend(dfs, dfs->coh, coh);
 }
 
 int
 dfs_cont_put(dfs_t *dfs, daos_handle_t coh)
 {
-	return dfs != NULL && dfs->coh.cookie == coh.cookie ? 0 : EINVAL;
+	return dfs == NULL ? EINVAL : put_back(dfs, dfs->coh, coh);
 }
 
 int
@@ -635,21 +812,23 @@ oid_new(dfs_t *dfs, bool dir, daos_oclass_id_t cid, daos_obj_id_t *ret_oid)
 daos_oclass_id_t
 class_for_new(const dfs_t *dfs, const struct dfs_obj *parent, daos_oclass_id_t cid, bool dir)
 {
+	daos_oclass_id_t own;
+
 	if (cid != OC_UNKNOWN)
 		return cid;
 	/* a directory's default may be an erasure code, which is not for directories */
-	if (parent->oclass != OC_UNKNOWN && (!dir || parent->oclass >> OC_REDUN_SHIFT < OR_RS_2P1 ||
-					     parent->oclass >> OC_REDUN_SHIFT > OR_RS_16P3))
-		return parent->oclass;
+	own = atomic_load(&parent->oclass);
+	if (own != OC_UNKNOWN && !(dir && class_is_ec(own)))
+		return own;
 	return dir ? dfs->attr.da_dir_oclass_id : dfs->attr.da_file_oclass_id;
 }
 
 daos_size_t
 chunk_for_new(const dfs_t *dfs, const struct dfs_obj *parent, daos_size_t chunk)
 {
-	if (chunk != 0)
-		return chunk;
-	return parent->chunk_size != 0 ? parent->chunk_size : dfs->attr.da_chunk_size;
+	if (chunk == 0)
+		chunk = atomic_load(&parent->chunk_size);
+	return chunk != 0 ? chunk : dfs->attr.da_chunk_size;
 }
 
 /* --- passing mounts to other processes

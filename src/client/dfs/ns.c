@@ -15,12 +15,6 @@
 
 enum { TREE_DEPTH_MAX = 512 };
 
-static bool
-same_oid(daos_obj_id_t a, daos_obj_id_t b)
-{
-	return a.lo == b.lo && a.hi == b.hi;
-}
-
 int
 dir_is_empty(daos_handle_t oh, bool *ret_empty)
 {
@@ -103,7 +97,7 @@ remove_children(dfs_t *dfs, const struct dfs_entry *e, uint32_t depth)
 	dfs_obj_t *dir = NULL;
 	int rc;
 
-	rc = n.v == NULL ? ENOMEM : obj_open_entry(dfs, &none, "", e, O_RDWR, NULL, &dir);
+	rc = n.v == NULL ? ENOMEM : obj_open_entry(dfs, &none, NULL, "", e, O_RDWR, NULL, &dir);
 	while (rc == 0) {
 		daos_anchor_t anchor = {0};
 		uint32_t i;
@@ -157,7 +151,11 @@ remove_entry(dfs_t *dfs, daos_handle_t dir, const char *name, const struct dfs_e
 			return rc;
 	}
 	rc = entry_remove(dir, name);
-	return rc == 0 ? object_punch(dfs, e->oid, e->mode) : rc;
+	if (rc != 0)
+		return rc;
+	if (S_ISDIR(e->mode))
+		atomic_fetch_add(&dfs->dir_gen, 1);
+	return object_punch(dfs, e->oid, e->mode);
 }
 
 static int
@@ -236,6 +234,28 @@ replace_check(dfs_t *dfs, const struct dfs_entry *src, const struct dfs_entry *d
 	return rc == 0 && !empty ? ENOTEMPTY : rc;
 }
 
+/*
+ * The old name was removed by somebody else, by an unlink or another rename, while the new one was
+ * made: that one was first, and the object must not have two names.
+ */
+static int
+move_undo(dfs_t *dfs, dfs_obj_t *new_parent, const char *new_name, const struct dfs_entry *src,
+	  const struct dfs_entry *dst, bool replaced)
+{
+	struct dfs_entry e;
+	int rc;
+
+	rc = entry_fetch(new_parent->oh, new_name, &e);
+	if (rc == 0 && same_oid(e.oid, src->oid) && e.mode == src->mode)
+		rc = entry_remove(new_parent->oh, new_name);
+	if (rc != 0 && rc != ENOENT)
+		return rc;
+	/* what was replaced has no name any more */
+	if (replaced && (rc = object_punch(dfs, dst->oid, dst->mode)) != 0)
+		return rc;
+	return ENOENT;
+}
+
 /* *ret_old: what was replaced, mode 0 if nothing was; its object is still there. */
 static int
 move(dfs_t *dfs, dfs_obj_t *parent, const char *name, dfs_obj_t *new_parent, const char *new_name,
@@ -249,7 +269,8 @@ move(dfs_t *dfs, dfs_obj_t *parent, const char *name, dfs_obj_t *new_parent, con
 	rc = entry_fetch(parent->oh, name, &src);
 	if (rc != 0)
 		return rc;
-	if (S_ISDIR(src.mode) && same_oid(src.oid, new_parent->oid))
+	if (S_ISDIR(src.mode) &&
+	    (same_oid(src.oid, new_parent->oid) || dfs_node_is_below(new_parent->node, src.oid)))
 		return EINVAL; /* into itself */
 	if (same_oid(parent->oid, new_parent->oid) && strcmp(name, new_name) == 0)
 		return 0;
@@ -263,12 +284,15 @@ move(dfs_t *dfs, dfs_obj_t *parent, const char *name, dfs_obj_t *new_parent, con
 			rc = entry_copy(parent->oh, name, &src, new_parent->oh, new_name, exists);
 		/* it was not there, but is now: look again */
 	} while (rc == EEXIST && !exists);
-	if (rc == 0)
-		rc = entry_remove(parent->oh, name);
+	if (rc != 0)
+		return rc;
+	exists = exists && !S_ISLNK(dst.mode) && !same_oid(src.oid, dst.oid);
+	rc = entry_remove(parent->oh, name);
 	if (rc == ENOENT)
-		rc = 0; /* somebody else removed the old name while the new one was made: it is
-			   where it was to go */
-	if (rc == 0 && exists && !S_ISLNK(dst.mode) && !same_oid(src.oid, dst.oid))
+		return move_undo(dfs, new_parent, new_name, &src, &dst, exists);
+	if (rc == 0 && S_ISDIR(src.mode))
+		atomic_fetch_add(&dfs->dir_gen, 1);
+	if (rc == 0 && exists)
 		*ret_old = dst;
 	return rc;
 }
@@ -328,8 +352,10 @@ dfs_exchange(dfs_t *dfs, dfs_obj_t *parent1, const char *name1, dfs_obj_t *paren
 		return rc;
 	if (same_oid(parent1->oid, parent2->oid) && strcmp(name1, name2) == 0)
 		return 0;
-	if ((S_ISDIR(a.mode) && same_oid(a.oid, parent2->oid)) ||
-	    (S_ISDIR(b.mode) && same_oid(b.oid, parent1->oid)))
+	if ((S_ISDIR(a.mode) &&
+	     (same_oid(a.oid, parent2->oid) || dfs_node_is_below(parent2->node, a.oid))) ||
+	    (S_ISDIR(b.mode) &&
+	     (same_oid(b.oid, parent1->oid) || dfs_node_is_below(parent1->node, b.oid))))
 		return EINVAL;
 	/* through a third name, so that neither is lost in a crash */
 	now(&t);
@@ -342,5 +368,7 @@ dfs_exchange(dfs_t *dfs, dfs_obj_t *parent1, const char *name1, dfs_obj_t *paren
 		rc = entry_copy(parent1->oh, tmp, &a, parent2->oh, name2, true);
 	if (rc == 0)
 		rc = entry_remove(parent1->oh, tmp);
+	if (rc == 0 && (S_ISDIR(a.mode) || S_ISDIR(b.mode)))
+		atomic_fetch_add(&dfs->dir_gen, 1);
 	return rc;
 }

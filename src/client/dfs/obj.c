@@ -41,8 +41,70 @@ dir_open_oid(dfs_t *dfs, daos_obj_id_t oid, int flags, daos_handle_t *ret_oh)
 	return daos_der2errno(daos_obj_open(dfs->coh, oid, mode, ret_oh, NULL));
 }
 
+/* --- ways to directories
+ * ------------------------------------------------------------------------------------ */
+
+bool
+same_oid(daos_obj_id_t a, daos_obj_id_t b)
+{
+	return a.lo == b.lo && a.hi == b.hi;
+}
+
+struct dfs_node *
+dfs_node_new(struct dfs_node *up, daos_obj_id_t oid, const char *name)
+{
+	size_t len = strlen(name) + 1;
+	struct dfs_node *node = malloc(sizeof(*node) + len);
+
+	if (node == NULL)
+		return NULL;
+	atomic_init(&node->refs, 1);
+	node->up = dfs_node_get(up);
+	node->oid = oid;
+	memcpy(node->name, name, len);
+	return node;
+}
+
+struct dfs_node *
+dfs_node_get(struct dfs_node *node)
+{
+	if (node != NULL)
+		atomic_fetch_add_explicit(&node->refs, 1, memory_order_relaxed);
+	return node;
+}
+
+void
+dfs_node_put(struct dfs_node *node)
+{
+	while (node != NULL &&
+	       atomic_fetch_sub_explicit(&node->refs, 1, memory_order_acq_rel) == 1) {
+		struct dfs_node *up = node->up;
+
+		free(node);
+		node = up;
+	}
+}
+
+bool
+dfs_node_is_below(const struct dfs_node *node, daos_obj_id_t oid)
+{
+	for (; node != NULL; node = node->up)
+		if (same_oid(node->oid, oid))
+			return true;
+	return false;
+}
+
+static void
+obj_free(dfs_obj_t *obj)
+{
+	dfs_node_put(obj->up);
+	dfs_node_put(obj->node);
+	free(obj->value);
+	free(obj);
+}
+
 int
-obj_open_entry(dfs_t *dfs, const daos_obj_id_t *parent_oid, const char *name,
+obj_open_entry(dfs_t *dfs, const daos_obj_id_t *parent_oid, struct dfs_node *up, const char *name,
 	       const struct dfs_entry *e, int flags, char *value, dfs_obj_t **ret_obj)
 {
 	dfs_obj_t *obj = calloc(1, sizeof(*obj));
@@ -61,11 +123,13 @@ obj_open_entry(dfs_t *dfs, const daos_obj_id_t *parent_oid, const char *name,
 	obj->chunk_size = e->chunk_size;
 	obj->oclass = e->oclass;
 	obj->value = value;
+	obj->up = dfs_node_get(up);
 	snprintf(obj->name, sizeof(obj->name), "%s", name);
 	if (S_ISDIR(e->mode)) {
+		obj->node = dfs_node_new(up, e->oid, name);
 		/* a directory opened for reading can still be created in, as with a kernel's
 		 * descriptors */
-		rc = dir_open_oid(dfs, e->oid, dfs->amode, &obj->oh);
+		rc = obj->node == NULL ? ENOMEM : dir_open_oid(dfs, e->oid, dfs->amode, &obj->oh);
 	} else if (S_ISREG(e->mode)) {
 		if (obj->chunk_size == 0)
 			obj->chunk_size = dfs->attr.da_chunk_size;
@@ -74,8 +138,7 @@ obj_open_entry(dfs_t *dfs, const daos_obj_id_t *parent_oid, const char *name,
 		rc = daos_der2errno(rc);
 	}
 	if (rc != 0) {
-		free(obj->value);
-		free(obj);
+		obj_free(obj);
 		return rc;
 	}
 	*ret_obj = obj;
@@ -93,50 +156,84 @@ dfs_release(dfs_obj_t *obj)
 		rc = daos_obj_close(obj->oh, NULL);
 	else if (S_ISREG(obj->mode))
 		rc = daos_array_close(obj->oh, NULL);
-	free(obj->value);
-	free(obj);
+	obj_free(obj);
 	return daos_der2errno(rc);
 }
 
 /* --- lookup
  * ---------------------------------------------------------------------------------------------- */
 
-/* A directory on the way: the handle is ours unless it is the root's. */
-struct place {
-	daos_obj_id_t oid, parent_oid;
-	daos_handle_t oh;
-	bool own;
+/*
+ * A walk: where it stands, and what is left of the path. It goes down by entries, and up by the
+ * chain of nodes. Symbolic links on the way are followed (a target takes the place of the name),
+ * the last one unless O_NOFOLLOW.
+ */
+struct walk {
+	dfs_t *dfs;
+	struct dfs_node *at; /* counted */
+	daos_handle_t oh;    /* of that directory */
+	bool own;            /* oh is to be closed */
+	uint32_t depth;      /* names below the start: bounds the walk */
+	int links;
+	char *path; /* what is left; owned */
 };
 
+/* Stand in another directory: the reference is taken over, the handle too if own. */
 static void
-place_leave(struct place *p)
+walk_stand(struct walk *w, struct dfs_node *node, daos_handle_t oh, bool own)
 {
-	if (p->own)
-		daos_obj_close(p->oh, NULL);
-	p->own = false;
+	if (w->own)
+		daos_obj_close(w->oh, NULL);
+	dfs_node_put(w->at);
+	w->at = node;
+	w->oh = oh;
+	w->own = own;
 }
 
 static void
-place_root(dfs_t *dfs, struct place *p)
+walk_to_root(struct walk *w)
 {
-	place_leave(p);
-	p->oid = dfs->root->oid;
-	p->oh = dfs->root->oh;
+	walk_stand(w, dfs_node_get(w->dfs->root->node), w->dfs->root->oh, false);
 }
 
 static int
-place_enter(dfs_t *dfs, struct place *p, const struct dfs_entry *e)
+walk_up(struct walk *w)
 {
 	daos_handle_t oh;
 	int rc;
 
-	rc = dir_open_oid(dfs, e->oid, dfs->amode, &oh);
-	if (rc != 0)
+	if (same_oid(w->at->oid, w->dfs->root_oid))
+		return 0; /* above the root is the root */
+	if (w->at->up == NULL)
+		return ENOTSUP; /* came from another process: nobody knows what is above */
+	if (same_oid(w->at->up->oid, w->dfs->root_oid)) {
+		walk_to_root(w);
+		return 0;
+	}
+	rc = dir_open_oid(w->dfs, w->at->up->oid, w->dfs->amode, &oh);
+	if (rc == 0)
+		walk_stand(w, dfs_node_get(w->at->up), oh, true);
+	return rc;
+}
+
+static int
+walk_down(struct walk *w, const char *name, const struct dfs_entry *e)
+{
+	struct dfs_node *node;
+	daos_handle_t oh;
+	int rc;
+
+	if (++w->depth > DFS_MAX_PATH * DFS_MAX_LINKS)
+		return ELOOP;
+	node = dfs_node_new(w->at, e->oid, name);
+	if (node == NULL)
+		return ENOMEM;
+	rc = dir_open_oid(w->dfs, e->oid, w->dfs->amode, &oh);
+	if (rc != 0) {
+		dfs_node_put(node);
 		return rc;
-	place_leave(p);
-	p->oid = e->oid;
-	p->oh = oh;
-	p->own = true;
+	}
+	walk_stand(w, node, oh, true);
 	return 0;
 }
 
@@ -146,74 +243,41 @@ path_splice(char **path, const char *target, const char *rest)
 {
 	char *joined;
 
-	if (strlen(target) + strlen(rest) + 2 > DFS_MAX_PATH)
+	if (strlen(target) + strlen(rest) + 1 > DFS_MAX_PATH)
 		return ENAMETOOLONG;
-	if (asprintf(&joined, "%s/%s", target, rest) < 0)
+	if (asprintf(&joined, "%s%s", target, rest) < 0)
 		return ENOMEM;
 	free(*path);
 	*path = joined;
 	return 0;
 }
 
-/*
- * Walk path from place; symbolic links on the way are followed, the last one unless O_NOFOLLOW.
- * ".." is resolved by names already walked being dropped beforehand, so it is handled here only at
- * the start of a link's target: it needs the chain of directories, which the walk keeps.
- */
-struct walk {
-	dfs_t *dfs;
-	struct place chain[DFS_MAX_PATH / 2]; /* from the start to where we are */
-	uint32_t depth;
-	int links;
-	char *path; /* what is left; owned */
-};
-
-static void
-walk_up(struct walk *w)
-{
-	if (w->depth > 1)
-		place_leave(&w->chain[--w->depth]);
-}
-
-static void
-walk_restart(struct walk *w)
-{
-	while (w->depth > 1)
-		walk_up(w);
-	place_root(w->dfs, &w->chain[0]);
-}
-
+/* Put the target of the link name, which stands before rest, into the path. */
 static int
-walk_down(struct walk *w, const struct dfs_entry *e)
+walk_follow(struct walk *w, const char *target, const char *rest)
 {
-	struct place *next;
 	int rc;
 
-	if (w->depth == DFS_MAX_PATH / 2)
-		return ENAMETOOLONG;
-	next = &w->chain[w->depth];
-	memset(next, 0, sizeof(*next));
-	rc = place_enter(w->dfs, next, e);
-	if (rc == 0)
-		w->depth++;
+	if (++w->links > DFS_MAX_LINKS)
+		return ELOOP;
+	rc = path_splice(&w->path, target, rest);
+	if (rc == 0 && w->path[0] == '/')
+		walk_to_root(w);
 	return rc;
 }
 
-/* Result of a walk: the entry, its name and the directory it is in (chain[depth - 1]); name empty:
- * the start itself. */
+/* The result: the entry name of the directory the walk stands in; name empty: that directory. */
 static int
 walk(struct walk *w, int flags, char name[DFS_MAX_NAME + 1], struct dfs_entry *e, char **ret_value)
 {
 	char *p = w->path;
+	char *value, *rest;
+	size_t len;
+	bool last;
 	int rc;
 
-	name[0] = '\0';
 	for (;;) {
-		struct place *at = &w->chain[w->depth - 1];
-		bool last;
-		size_t len;
-		char *rest;
-
+		name[0] = '\0';
 		p += strspn(p, "/");
 		if (*p == '\0')
 			return 0;
@@ -226,105 +290,103 @@ walk(struct walk *w, int flags, char name[DFS_MAX_NAME + 1], struct dfs_entry *e
 		name[len] = '\0';
 		p = rest;
 		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-			if (strcmp(name, "..") == 0)
-				walk_up(w);
-			name[0] = '\0';
+			rc = name[1] == '.' ? walk_up(w) : 0;
+			if (rc != 0)
+				return rc;
 			continue;
 		}
-		rc = entry_fetch(at->oh, name, e);
+		rc = entry_fetch(w->oh, name, e);
 		if (rc != 0)
 			return rc;
 		if (S_ISLNK(e->mode)) {
-			char *value = NULL;
-
-			rc = entry_value(at->oh, name, e, &value);
+			rc = entry_value(w->oh, name, e, &value);
 			if (rc != 0)
 				return rc;
-			if (last && (flags & O_NOFOLLOW) != 0 && *rest == '\0') {
+			if (*rest == '\0' && (flags & O_NOFOLLOW) != 0) {
 				*ret_value = value;
 				return 0;
 			}
-			if (++w->links > DFS_MAX_LINKS) {
-				free(value);
-				return ELOOP;
-			}
-			if (value[0] == '/')
-				walk_restart(w);
-			rc = path_splice(&w->path, value, rest);
+			rc = walk_follow(w, value, rest);
 			free(value);
 			if (rc != 0)
 				return rc;
 			p = w->path;
-			name[0] = '\0';
 			continue;
 		}
 		if (last && (S_ISDIR(e->mode) || *rest == '\0'))
 			return 0;
 		if (!S_ISDIR(e->mode))
 			return ENOTDIR;
-		rc = walk_down(w, e);
+		rc = walk_down(w, name, e);
 		if (rc != 0)
 			return rc;
-		name[0] = '\0';
 	}
 }
 
-/* Open what a walk from start found; fills mode and stbuf. */
+/* The walk ended in a directory without a name behind it: find that directory's own entry. */
 static int
-lookup(dfs_t *dfs, const struct place *start, const char *path, int flags, dfs_obj_t **obj,
+walk_own_entry(struct walk *w, char name[DFS_MAX_NAME + 1], struct dfs_entry *e)
+{
+	daos_obj_id_t oid = w->at->oid;
+	int rc;
+
+	if (same_oid(oid, w->dfs->root_oid)) {
+		snprintf(name, DFS_MAX_NAME + 1, "/");
+		walk_stand(w, NULL, w->dfs->super_oh, false);
+		return entry_fetch(w->oh, name, e);
+	}
+	snprintf(name, DFS_MAX_NAME + 1, "%s", w->at->name);
+	rc = walk_up(w);
+	if (rc == 0)
+		rc = entry_fetch(w->oh, name, e);
+	/* it was moved or replaced */
+	return rc == 0 && !same_oid(e->oid, oid) ? ENOENT : rc;
+}
+
+/* Open what a walk from start finds; fills mode and stbuf. */
+static int
+lookup(dfs_t *dfs, const dfs_obj_t *start, const char *path, int flags, dfs_obj_t **obj,
        mode_t *mode, struct stat *stbuf)
 {
-	struct walk *w = malloc(sizeof(*w));
+	static const daos_obj_id_t none;
+	struct walk w = {.dfs = dfs, .at = dfs_node_get(start->node), .oh = start->oh};
 	char name[DFS_MAX_NAME + 1];
 	struct dfs_entry e;
 	char *value = NULL;
 	int rc;
 
-	if (w == NULL)
-		return ENOMEM;
-	w->dfs = dfs;
-	w->chain[0] = *start;
-	w->depth = 1;
-	w->links = 0;
-	w->path = strdup(path);
-	rc = w->path == NULL ? ENOMEM : walk(w, flags, name, &e, &value);
-	if (rc == 0 && name[0] == '\0') {
-		/* a directory of the chain: only the root has a known entry; others were reached by
-		 * ".." */
-		struct place *at = &w->chain[w->depth - 1];
-
-		if (at->oid.lo == dfs->root->oid.lo && at->oid.hi == dfs->root->oid.hi) {
-			rc = entry_fetch(dfs->super_oh, "/", &e);
-			snprintf(name, sizeof(name), "/");
-		} else {
-			rc = EINVAL;
-		}
-	}
-	if (rc == 0 && stbuf != NULL)
-		rc = entry_stat(dfs, &e, DAOS_HDL_INVAL, stbuf);
-	if (rc == 0 && mode != NULL)
-		*mode = e.mode;
+	w.path = strdup(path);
+	rc = w.path == NULL ? ENOMEM : walk(&w, flags, name, &e, &value);
+	if (rc == 0 && name[0] == '\0')
+		rc = walk_own_entry(&w, name, &e);
 	if (rc == 0) {
-		rc = obj_open_entry(dfs, &w->chain[w->depth - 1].oid, name, &e, flags, value, obj);
+		rc = obj_open_entry(dfs, w.at == NULL ? &none : &w.at->oid, w.at, name, &e, flags,
+				    value, obj);
 		value = NULL;
 	}
-	if (rc == 0 && S_ISREG(e.mode) && (flags & O_TRUNC) != 0) {
+	if (rc == 0 && S_ISREG(e.mode) && (flags & O_TRUNC) != 0)
 		rc = dfs_punch(dfs, *obj, 0, DFS_MAX_FSIZE);
-		if (rc != 0)
-			dfs_release(*obj);
+	else if (rc != 0)
+		*obj = NULL;
+	if (rc == 0 && stbuf != NULL)
+		rc = entry_stat(dfs, &e, (*obj)->oh, stbuf);
+	if (rc == 0 && mode != NULL)
+		*mode = e.mode;
+	if (rc != 0 && *obj != NULL) {
+		dfs_release(*obj);
+		*obj = NULL;
 	}
 	free(value);
-	while (w->depth > 1)
-		walk_up(w);
-	place_leave(&w->chain[0]);
-	free(w->path);
-	free(w);
+	walk_stand(&w, NULL, DAOS_HDL_INVAL, false);
+	free(w.path);
 	return rc;
 }
 
 static int
 flags_check(dfs_t *dfs, int flags)
 {
+	if ((flags & O_APPEND) != 0)
+		return ENOTSUP; /* nobody could tell where the end is */
 	if (dfs->amode == O_RDONLY &&
 	    ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_TRUNC | O_CREAT)) != 0))
 		return EPERM;
@@ -335,7 +397,6 @@ int
 dfs_lookup(dfs_t *dfs, const char *path, int flags, dfs_obj_t **obj, mode_t *mode,
 	   struct stat *stbuf)
 {
-	struct place root;
 	int rc;
 
 	if (dfs == NULL || obj == NULL || path == NULL || path[0] != '/')
@@ -356,15 +417,13 @@ dfs_lookup(dfs_t *dfs, const char *path, int flags, dfs_obj_t **obj, mode_t *mod
 	pthread_mutex_unlock(&dfs->lock);
 	if (rc != 0)
 		return rc;
-	root = (struct place){.oid = dfs->root->oid, .oh = dfs->root->oh};
-	return lookup(dfs, &root, path, flags, obj, mode, stbuf);
+	return lookup(dfs, dfs->root, path, flags, obj, mode, stbuf);
 }
 
 int
 dfs_lookup_rel(dfs_t *dfs, dfs_obj_t *parent, const char *name, int flags, dfs_obj_t **obj,
 	       mode_t *mode, struct stat *stbuf)
 {
-	struct place start;
 	int rc;
 
 	if (dfs == NULL || obj == NULL)
@@ -377,8 +436,7 @@ dfs_lookup_rel(dfs_t *dfs, dfs_obj_t *parent, const char *name, int flags, dfs_o
 	parent = dir_or_root(dfs, parent);
 	if (!S_ISDIR(parent->mode))
 		return ENOTDIR;
-	start = (struct place){.oid = parent->oid, .oh = parent->oh};
-	return lookup(dfs, &start, name, flags, obj, mode, stbuf);
+	return lookup(dfs, parent, name, flags, obj, mode, stbuf);
 }
 
 /* --- open and create
@@ -403,10 +461,10 @@ entry_prepare(dfs_t *dfs, const dfs_obj_t *parent, mode_t mode, daos_oclass_id_t
 		return e->value_len >= PATH_MAX ? ENAMETOOLONG : 0;
 	}
 	if (S_ISDIR(mode)) {
-		/* defaults for what will be created in it: its own class if one was asked for, else
-		 * its parent's */
-		e->oclass = cid != OC_UNKNOWN ? cid : parent->oclass;
-		e->chunk_size = chunk != 0 ? chunk : parent->chunk_size;
+		/* defaults for what will be created in it are its parent's, whatever its own class
+		 */
+		e->oclass = parent->oclass;
+		e->chunk_size = parent->chunk_size;
 		return oid_new(dfs, true, class_for_new(dfs, parent, cid, true), &e->oid);
 	}
 	e->oclass = class_for_new(dfs, parent, cid, false);
@@ -433,7 +491,7 @@ open_existing(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int 
 	if (S_ISLNK(e.mode))
 		rc = entry_value(parent->oh, name, &e, &value);
 	if (rc == 0)
-		rc = obj_open_entry(dfs, &parent->oid, name, &e, flags, value, obj);
+		rc = obj_open_entry(dfs, &parent->oid, parent->node, name, &e, flags, value, obj);
 	if (rc == 0 && S_ISREG(e.mode) && (flags & O_TRUNC) != 0) {
 		rc = dfs_punch(dfs, *obj, 0, DFS_MAX_FSIZE);
 		if (rc != 0)
@@ -474,7 +532,7 @@ create(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int flags,
 			return ENOMEM;
 	}
 	*ret_e = e;
-	return obj_open_entry(dfs, &parent->oid, name, &e, flags, copy, obj);
+	return obj_open_entry(dfs, &parent->oid, parent->node, name, &e, flags, copy, obj);
 }
 
 static int
@@ -505,8 +563,6 @@ dfs_open(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int flags
 	rc = create_check(dfs, &parent, name, mode, flags);
 	if (rc != 0)
 		return rc;
-	if ((flags & O_APPEND) != 0)
-		return ENOTSUP;
 	if ((flags & O_CREAT) == 0)
 		return open_existing(dfs, parent, name, mode, flags, obj);
 	return create(dfs, parent, name, mode, flags, cid, chunk_size, value, NULL, &e, obj);
@@ -572,7 +628,7 @@ dfs_dup(dfs_t *dfs, dfs_obj_t *obj, int flags, dfs_obj_t **new_obj)
 	e.oclass = obj->oclass;
 	if (obj->value != NULL && (value = strdup(obj->value)) == NULL)
 		return ENOMEM;
-	return obj_open_entry(dfs, &obj->parent_oid, obj->name, &e, flags, value, new_obj);
+	return obj_open_entry(dfs, &obj->parent_oid, obj->up, obj->name, &e, flags, value, new_obj);
 }
 
 /* --- what an object is
@@ -631,20 +687,40 @@ dfs_get_symlink_value(dfs_obj_t *obj, char *buf, daos_size_t *size)
 	return 0;
 }
 
+/* The object's entry is elsewhere now. */
+static int
+obj_place(dfs_obj_t *obj, struct dfs_node *up, daos_obj_id_t parent_oid, const char *name)
+{
+	struct dfs_node *node = NULL;
+
+	if (S_ISDIR(obj->mode)) {
+		node = dfs_node_new(up, obj->oid, name);
+		if (node == NULL)
+			return ENOMEM;
+	}
+	up = dfs_node_get(up);
+	dfs_node_put(obj->up);
+	dfs_node_put(obj->node);
+	obj->up = up;
+	obj->node = node;
+	obj->parent_oid = parent_oid;
+	if (name != obj->name)
+		snprintf(obj->name, sizeof(obj->name), "%s", name);
+	return 0;
+}
+
 int
 dfs_update_parent(dfs_obj_t *obj, dfs_obj_t *src_obj, const char *name)
 {
+	int rc = 0;
+
 	if (obj == NULL || src_obj == NULL)
 		return EINVAL;
-	obj->parent_oid = src_obj->parent_oid;
-	if (name != NULL) {
-		int rc = name_check(name, NULL);
-
-		if (rc != 0)
-			return rc;
-		snprintf(obj->name, sizeof(obj->name), "%s", name);
-	}
-	return 0;
+	if (name != NULL)
+		rc = name_check(name, NULL);
+	if (rc != 0)
+		return rc;
+	return obj_place(obj, src_obj->up, src_obj->parent_oid, name != NULL ? name : obj->name);
 }
 
 int
@@ -672,8 +748,8 @@ dfs_obj_get_info(dfs_t *dfs, dfs_obj_t *obj, dfs_obj_info_t *info)
 	parent_put(dfs, obj, oh);
 	if (rc != 0)
 		return rc;
-	obj->oclass = e.oclass;
-	obj->chunk_size = e.chunk_size;
+	atomic_store(&obj->oclass, e.oclass);
+	atomic_store(&obj->chunk_size, e.chunk_size);
 	info->doi_dir_oclass_id = class_for_new(dfs, obj, OC_UNKNOWN, true);
 	info->doi_file_oclass_id = class_for_new(dfs, obj, OC_UNKNOWN, false);
 	info->doi_chunk_size = chunk_for_new(dfs, obj, 0);
@@ -683,13 +759,11 @@ dfs_obj_get_info(dfs_t *dfs, dfs_obj_t *obj, dfs_obj_info_t *info)
 int
 parent_get(dfs_t *dfs, const dfs_obj_t *obj, daos_handle_t *ret_oh)
 {
-	if (daos_obj_id_is_nil(obj->parent_oid) ||
-	    (obj->oid.lo == dfs->root_oid.lo && obj->oid.hi == dfs->root_oid.hi)) {
+	if (daos_obj_id_is_nil(obj->parent_oid) || same_oid(obj->oid, dfs->root_oid)) {
 		*ret_oh = dfs->super_oh;
 		return 0;
 	}
-	if (dfs->root != NULL && obj->parent_oid.lo == dfs->root->oid.lo &&
-	    obj->parent_oid.hi == dfs->root->oid.hi) {
+	if (dfs->root != NULL && same_oid(obj->parent_oid, dfs->root_oid)) {
 		*ret_oh = dfs->root->oh;
 		return 0;
 	}
@@ -751,9 +825,11 @@ dfs_obj_local2global(dfs_t *dfs, dfs_obj_t *obj, d_iov_t *glob)
 int
 dfs_obj_global2local(dfs_t *dfs, int flags, d_iov_t glob, dfs_obj_t **obj)
 {
+	struct dfs_node *up = NULL, *own = NULL;
 	struct dfs_entry e = {0};
 	daos_obj_id_t parent;
 	struct obj_glob g;
+	int rc;
 
 	if (dfs == NULL || obj == NULL || glob.iov_buf == NULL || glob.iov_len < sizeof(g))
 		return EINVAL;
@@ -761,12 +837,24 @@ dfs_obj_global2local(dfs_t *dfs, int flags, d_iov_t glob, dfs_obj_t **obj)
 	if (g.magic != OBJ_GLOB_MAGIC || g.root_lo != dfs->root_oid.lo ||
 	    g.root_hi != dfs->root_oid.hi || memchr(g.name, '\0', sizeof(g.name)) == NULL)
 		return EINVAL;
+	if (!S_ISREG(g.mode) && !S_ISDIR(g.mode))
+		return EINVAL;
 	e.mode = g.mode;
 	e.oid = (daos_obj_id_t){.lo = g.oid_lo, .hi = g.oid_hi};
 	e.chunk_size = g.chunk_size;
 	e.oclass = g.oclass;
 	parent = (daos_obj_id_t){.lo = g.parent_lo, .hi = g.parent_hi};
-	return obj_open_entry(dfs, &parent, g.name, &e, flags != 0 ? flags : g.flags, NULL, obj);
+	rc = flags_check(dfs, flags);
+	if (rc != 0)
+		return rc;
+	/* in the root the way is known; below it, only the directory */
+	if (same_oid(parent, dfs->root_oid))
+		up = dfs->root->node;
+	else if (!daos_obj_id_is_nil(parent))
+		up = own = dfs_node_new(NULL, parent, "");
+	rc = obj_open_entry(dfs, &parent, up, g.name, &e, flags != 0 ? flags : g.flags, NULL, obj);
+	dfs_node_put(own);
+	return rc;
 }
 
 /* --- for the mount: entries known from listings, objects that were renamed --- */
@@ -780,7 +868,8 @@ dfs_open_entry(dfs_t *dfs, dfs_obj_t *parent, const char *name, const struct dfs
 
 	if (S_ISLNK(e->mode))
 		rc = entry_value(parent->oh, name, e, &value);
-	return rc == 0 ? obj_open_entry(dfs, &parent->oid, name, e, flags, value, obj) : rc;
+	return rc == 0 ? obj_open_entry(dfs, &parent->oid, parent->node, name, e, flags, value, obj)
+		       : rc;
 }
 
 int
@@ -794,6 +883,9 @@ dfs_entry_get(dfs_t *dfs, dfs_obj_t *parent, const char *name, struct dfs_entry 
 void
 dfs_set_place(dfs_obj_t *obj, const dfs_obj_t *parent, const char *name)
 {
+	/* without memory for the way to a directory only ".." through it is lost */
+	if (obj_place(obj, parent->node, parent->oid, name) == 0)
+		return;
 	obj->parent_oid = parent->oid;
 	snprintf(obj->name, sizeof(obj->name), "%s", name);
 }

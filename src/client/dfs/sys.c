@@ -2,10 +2,11 @@
  * The path layer: like system calls, by path. A path is split into its directory, which is looked
  * up once and kept in a table, and its last name, on which the call is made.
  *
- * The table maps paths of directories to open objects. An entry is used under a count; when a
- * directory is removed or renamed through this layer, entries at and below it leave the table.
- * Another process may do the same behind our back: a call that fails with ENOENT in a cached
- * directory is tried once more with the table emptied.
+ * The table maps paths of directories to open objects. An entry is used under a count. When a
+ * directory is moved or removed through the mount underneath, by this layer or by dfs calls, the
+ * mount's generation changes and the whole table is dropped. Another process may do the same
+ * behind our back: a call that fails with ENOENT in a cached directory is tried once more with that
+ * directory looked up anew.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ struct dfs_sys {
 	pthread_mutex_t lock;
 	struct cached_dir *buckets[BUCKETS];
 	uint32_t nr;
+	uint64_t gen;        /* of the mount when the table was last known to be right */
 	bool own_connection; /* of dfs_sys_connect(): disconnect, else umount */
 };
 
@@ -85,13 +87,12 @@ dir_put(dfs_sys_t *s, struct cached_dir *d)
 
 /* Forget path and everything below it; NULL: everything. */
 static void
-cache_forget(dfs_sys_t *s, const char *path)
+cache_forget_locked(dfs_sys_t *s, const char *path)
 {
 	size_t len = path == NULL ? 0 : strlen(path);
 	uint32_t i;
 
-	sys_lock(s);
-	for (i = 0; i < BUCKETS; i++) {
+	for (i = 0; s->nr > 0 && i < BUCKETS; i++) {
 		struct cached_dir **p = &s->buckets[i];
 
 		while (*p != NULL) {
@@ -107,6 +108,46 @@ cache_forget(dfs_sys_t *s, const char *path)
 			dir_unref_locked(d);
 		}
 	}
+}
+
+static void
+cache_forget(dfs_sys_t *s, const char *path)
+{
+	sys_lock(s);
+	cache_forget_locked(s, path);
+	sys_unlock(s);
+}
+
+static struct cached_dir *
+cache_find_locked(dfs_sys_t *s, const char *path)
+{
+	uint64_t gen = atomic_load(&s->dfs->dir_gen);
+	struct cached_dir *d;
+
+	if (gen != s->gen) {
+		cache_forget_locked(s, NULL);
+		s->gen = gen;
+	}
+	for (d = s->buckets[hash(path)]; d != NULL && strcmp(d->path, path) != 0; d = d->next)
+		;
+	return d;
+}
+
+/* Keep a directory that was looked up when the generation was gen. */
+static void
+cache_add(dfs_sys_t *s, struct cached_dir *d, uint64_t gen)
+{
+	uint32_t b = hash(d->path);
+
+	sys_lock(s);
+	if (cache_find_locked(s, d->path) == NULL && s->gen == gen) {
+		if (s->nr >= ENTRIES_MAX)
+			cache_forget_locked(s, NULL);
+		d->refs++;
+		d->next = s->buckets[b];
+		s->buckets[b] = d;
+		s->nr++;
+	}
 	sys_unlock(s);
 }
 
@@ -115,12 +156,13 @@ dir_get(dfs_sys_t *s, const char *path, struct cached_dir **ret, bool *ret_cache
 {
 	struct cached_dir *d;
 	mode_t mode = 0;
+	uint64_t gen;
 	int rc;
 
 	*ret_cached = false;
 	sys_lock(s);
-	for (d = s->buckets[hash(path)]; d != NULL && strcmp(d->path, path) != 0; d = d->next)
-		;
+	d = cache_find_locked(s, path);
+	gen = s->gen;
 	if (d != NULL)
 		d->refs++;
 	sys_unlock(s);
@@ -145,16 +187,8 @@ dir_get(dfs_sys_t *s, const char *path, struct cached_dir **ret, bool *ret_cache
 		return rc;
 	}
 	d->refs = 1;
-	if (s->cache) {
-		if (s->nr >= ENTRIES_MAX)
-			cache_forget(s, NULL);
-		sys_lock(s);
-		d->refs++;
-		d->next = s->buckets[hash(path)];
-		s->buckets[hash(path)] = d;
-		s->nr++;
-		sys_unlock(s);
-	}
+	if (s->cache)
+		cache_add(s, d, gen);
 	*ret = d;
 	return 0;
 }
@@ -450,15 +484,19 @@ int
 dfs_sys_utimens(dfs_sys_t *s, const char *path, const struct timespec times[2], int flags)
 {
 	struct stat st = {0};
+	int set = DFS_SET_ATTR_ATIME | DFS_SET_ATTR_MTIME;
 
-	if (times == NULL) {
-		now(&st.st_atim);
-		st.st_mtim = st.st_atim;
-	} else {
+	if (times != NULL) {
 		st.st_atim = times[0];
 		st.st_mtim = times[1];
 	}
-	return dfs_sys_setattr(s, path, &st, DFS_SET_ATTR_ATIME | DFS_SET_ATTR_MTIME, flags);
+	if (times == NULL || times[1].tv_nsec == UTIME_NOW)
+		now(&st.st_mtim);
+	else if (times[1].tv_nsec == UTIME_OMIT)
+		set &= ~DFS_SET_ATTR_MTIME;
+	else if (times[1].tv_nsec < 0 || times[1].tv_nsec >= 1000000000)
+		return EINVAL;
+	return dfs_sys_setattr(s, path, &st, set, flags);
 }
 
 static int
@@ -565,25 +603,22 @@ dfs_sys_mkdir_p(dfs_sys_t *s, const char *dir_path, mode_t mode, daos_oclass_id_
 static int
 remove_split(dfs_sys_t *s, const struct split *p, bool force, mode_t mode, daos_obj_id_t *oid)
 {
-	struct stat st;
+	struct dfs_entry e;
 	int rc;
 
 	if (p->name == NULL)
 		return EBUSY;
-	if (mode != 0) {
-		rc = dfs_stat(s->dfs, dir_of(p), p->name, &st);
+	if ((mode & S_IFMT) != 0) {
+		rc = dfs_entry_get(s->dfs, dir_of(p), p->name, &e);
 		if (rc != 0)
 			return rc;
-		if ((st.st_mode & S_IFMT) != (mode & S_IFMT)) {
+		if ((e.mode & S_IFMT) != (mode & S_IFMT)) {
 			if (S_ISDIR(mode))
 				return ENOTDIR;
-			return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+			return S_ISDIR(e.mode) ? EISDIR : EINVAL;
 		}
 	}
-	rc = dfs_remove(s->dfs, dir_of(p), p->name, force, oid);
-	if (rc == 0)
-		cache_forget(s, p->buf);
-	return rc;
+	return dfs_remove(s->dfs, dir_of(p), p->name, force, oid);
 }
 
 int
@@ -674,6 +709,7 @@ dfs_sys_readlink(dfs_sys_t *s, const char *path, char *buf, daos_size_t *size)
  * ------------------------------------------------------------------------------------------------------------
  */
 
+/* As dfs_open(), but links are followed. */
 static int
 open_type(dfs_sys_t *s, const struct split *p, mode_t mode, int flags, daos_oclass_id_t cid,
 	  daos_size_t chunk_size, const char *value, dfs_obj_t **obj)
@@ -681,16 +717,23 @@ open_type(dfs_sys_t *s, const struct split *p, mode_t mode, int flags, daos_ocla
 	mode_t found;
 	int rc;
 
-	if (p->name == NULL)
-		return open_split(s, p, flags & ~O_CREAT, obj, NULL, NULL);
-	if ((mode & S_IFMT) == 0)
-		mode |= S_IFREG;
-	/* without creation, or of a name that exists, links are followed */
-	rc = (flags & O_EXCL) != 0 ? ENOENT : open_split(s, p, flags & ~O_CREAT, obj, &found, NULL);
-	if (rc == ENOENT && (flags & O_CREAT) != 0)
-		return dfs_open(s->dfs, dir_of(p), p->name, mode, flags, cid, chunk_size, value,
-				obj);
-	if (rc == 0 && (found & S_IFMT) != (mode & S_IFMT)) {
+	if (p->name == NULL) {
+		if ((flags & O_EXCL) != 0)
+			return EEXIST;
+		rc = open_split(s, p, flags & ~O_CREAT, obj, &found, NULL);
+	} else {
+		if ((mode & S_IFMT) == 0)
+			mode |= S_IFREG;
+		if ((flags & O_CREAT) != 0) {
+			/* what is new, or is there as asked for, takes one step */
+			rc = dfs_open(s->dfs, dir_of(p), p->name, mode, flags, cid, chunk_size,
+				      value, obj);
+			if (rc != EINVAL)
+				return rc;
+		}
+		rc = open_split(s, p, flags & ~O_CREAT, obj, &found, NULL);
+	}
+	if (rc == 0 && (mode & S_IFMT) != 0 && (found & S_IFMT) != (mode & S_IFMT)) {
 		dfs_release(*obj);
 		return S_ISDIR(found) ? EISDIR : S_ISDIR(mode) ? ENOTDIR : EINVAL;
 	}
@@ -718,26 +761,22 @@ int
 dfs_sys_read(dfs_sys_t *s, dfs_obj_t *obj, void *buf, daos_off_t off, daos_size_t *size,
 	     daos_event_t *ev)
 {
-	d_iov_t iov;
-	d_sg_list_t sgl = {.sg_nr = 1, .sg_iovs = &iov};
+	daos_size_t want;
 
-	if (s == NULL || size == NULL || (buf == NULL && *size > 0) || ev != NULL)
-		return EINVAL; /* the scatter list lives here: it can only wait */
-	d_iov_set(&iov, buf, *size);
-	return dfs_read(s->dfs, obj, &sgl, off, size, NULL);
+	if (s == NULL || size == NULL || buf == NULL)
+		return EINVAL;
+	want = *size;
+	*size = 0;
+	return io_buffer(s->dfs, obj, buf, want, off, size, false, ev);
 }
 
 int
 dfs_sys_write(dfs_sys_t *s, dfs_obj_t *obj, const void *buf, daos_off_t off, daos_size_t *size,
 	      daos_event_t *ev)
 {
-	d_iov_t iov;
-	d_sg_list_t sgl = {.sg_nr = 1, .sg_iovs = &iov};
-
-	if (s == NULL || size == NULL || (buf == NULL && *size > 0) || ev != NULL)
+	if (s == NULL || size == NULL || buf == NULL)
 		return EINVAL;
-	d_iov_set(&iov, (void *)buf, *size);
-	return dfs_write(s->dfs, obj, &sgl, off, NULL);
+	return io_buffer(s->dfs, obj, (void *)buf, *size, off, NULL, true, ev);
 }
 
 int
@@ -749,7 +788,7 @@ dfs_sys_punch(dfs_sys_t *s, const char *path, daos_off_t offset, daos_off_t len)
 
 	if (rc != 0)
 		return rc;
-	rc = S_ISDIR(mode) ? EISDIR : dfs_punch(s->dfs, obj, offset, len);
+	rc = dfs_punch(s->dfs, obj, offset, len);
 	dfs_release(obj);
 	return rc;
 }

@@ -49,6 +49,7 @@ dfs_setxattr(dfs_t *dfs, dfs_obj_t *obj, const char *name, const void *value, da
 {
 	uint64_t cond = DAOS_COND_DKEY_UPDATE;
 	char nothing = 0;
+	struct dfs_entry e;
 	struct xattr x;
 	int rc;
 
@@ -66,9 +67,9 @@ dfs_setxattr(dfs_t *dfs, dfs_obj_t *obj, const char *name, const void *value, da
 	 * storable single value, so each is stored with one byte in front.
 	 */
 	if (flags == XATTR_CREATE)
-		cond = DAOS_COND_AKEY_INSERT;
+		cond |= DAOS_COND_AKEY_INSERT;
 	else if (flags == XATTR_REPLACE)
-		cond = DAOS_COND_AKEY_UPDATE;
+		cond |= DAOS_COND_AKEY_UPDATE;
 	else if (flags != 0)
 		rc = EINVAL;
 	if (rc == 0) {
@@ -80,7 +81,7 @@ dfs_setxattr(dfs_t *dfs, dfs_obj_t *obj, const char *name, const void *value, da
 		x.sgl = (d_sg_list_t){.sg_nr = size > 0 ? 2 : 1, .sg_iovs = iovs};
 		rc = daos_obj_update(x.dir, DAOS_TX_NONE, cond, &x.dkey, 1, &x.iod, &x.sgl, NULL);
 		if (rc == -DER_NONEXIST && flags == XATTR_REPLACE)
-			rc = ENODATA;
+			rc = entry_fetch(x.dir, obj->name, &e) == 0 ? ENODATA : ENOENT;
 		else
 			rc = daos_der2errno(rc);
 	}

@@ -197,7 +197,7 @@ op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t lengt
 		if (keep && (daos_size_t)end > size)
 			end = size;
 		if (end > offset)
-			rc = dfs_punch(d->dfs, n->obj, offset, end - offset);
+			rc = dfs_zero(d->dfs, n->obj, offset, end - offset);
 	} else if (rc == 0) {
 		rc = ENOTSUP;
 	}
