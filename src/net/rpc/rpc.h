@@ -33,14 +33,16 @@ enum {
 	RPC_DEADLINE_DEFAULT_MS = 60000,
 };
 
-/* A network: the libfabric provider of this process, or the simulated one. Shared by the endpoints
+/* A network: real, of one provider, or simulated. Shared by the endpoints
  * of a process. */
 struct net;
 struct net_conf {
-	const char *provider;  /* NULL = choose ("ofi+tcp" and "ofi+tcp;ofi_rxm" mean the same as
-				  "net" here) */
-	const char *interface; /* NULL = loopback if nothing else is up; "lo", "eth0"; a comma list
-				  is refused */
+	/* NULL, "ofi+tcp", "ofi+tcp;ofi_rxm", "ofi+sockets": TCP sockets. Any other name, with or
+	 * without "ofi+", is libfabric's provider of that name ("ofi+net": its own TCP). */
+	const char *provider;
+	/* "lo", "eth0"; a comma list is refused. NULL: the first that is up, loopback if there is
+	 * no other. */
+	const char *interface;
 };
 int net_open_fabric(const struct net_conf *conf, struct net **ret_net);
 void net_close(struct net *net);
