@@ -247,8 +247,8 @@ report(struct bench *b, double wall, double cpu, const struct heap_stats *h0,
 	if (b->json != NULL)
 		fprintf(b->json,
 			"%s{\"group\": \"vos\", \"name\": \"%s\", \"value\": %.0f, \"unit\": "
-			"\"op/s\", \"cpu_us_per_op\": %.3f}",
-			b->any ? ",\n" : "", c->name, rate, us);
+			"\"op/s\", \"cpu_us_per_op\": %.3f, \"amplification\": %.3f}",
+			b->any ? ",\n" : "", c->name, rate, us, c->update ? amp : 0.0);
 	b->any = true;
 }
 
