@@ -120,7 +120,8 @@ daos_server start -o $work/bad.yml
 daos_agent -o $work/bad.yml
 TXT
 	[ "$(DAOS_AGENT_DRPC_DIR=/nonexistent daos pool query tank 2>&1 >/dev/null | grep -c 'DER_AGENT_COMM')" -ge 1 ]
-	daos_server start -o "$work/bad.yml" 2>&1 | grep -q 'line 2.*prot'
+	daos_server start -o "$work/bad.yml" 2>"$work/bad.err" || true
+	grep -q 'line 2.*prot' "$work/bad.err"
 }
 full_pool() { # a full pool tells the writer, and keeps what it has
 	dmg pool create --scm-size=64MiB --nvme-size=256MiB full

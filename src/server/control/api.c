@@ -703,6 +703,12 @@ do_pool_create(struct call *call)
 			  (ProtobufCMessage **)&rep, MS_CHANGE_MS);
 	session_close(s);
 	free(ranks);
+	if (rc == -DER_INVAL)
+		return fail(call, rc,
+			    "pool create failed: a tier is too small (at least 16 MiB of SCM and, "
+			    "if there is any, 64 MiB of NVMe per target), or a value is out of "
+			    "range: %s(%d)",
+			    err_name(rc), rc);
 	if (rc == -DER_EXIST)
 		return fail(call, rc,
 			    "pool create failed: a pool with label \"%s\" exists already: %s(%d)",
