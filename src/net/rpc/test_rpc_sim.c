@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "net/fabric/sim.h"
 #include "runtime/sim.h"
 
@@ -24,6 +25,8 @@ struct world {
 	struct t_client c;
 	char uri[RPC_URI_MAX];
 	void (*body)(struct world *w);
+	uint64_t nth; /* allocation to fail */
+	bool fired;
 };
 
 static struct xs *
@@ -471,6 +474,44 @@ test_bulk_cut(void **state)
 		(void)run(seed, body_bulk_cut);
 }
 
+/* Every allocation fails once: the call it served fails, nothing else. */
+static bool
+fair(int rc)
+{
+	return rc == 0 || rc == -DER_NOMEM || rc == -DER_UNREACH || rc == -DER_TIMEDOUT;
+}
+
+static void
+body_no_memory(struct world *w)
+{
+	mem_fail_at(w->nth);
+	assert_true(fair(t_check_echo(&w->c, 100, 1)));
+	assert_true(fair(t_check_echo(&w->c, 5000, 1)));
+	w->fired = mem_fail_fired();
+	mem_fail_at(0);
+	assert_int_equal(t_check_many(&w->c, 30, 3), 90);
+	assert_int_equal(t_check_bulk(&w->c, 100000, 5, false, T_PULL, 0, 0), 0);
+}
+
+static void
+test_no_memory(void **state)
+{
+	struct world w;
+	uint64_t nth;
+
+	for (nth = 1;; nth++) {
+		world_open(&w, nth);
+		w.nth = nth;
+		w.body = body_no_memory;
+		assert_int_equal(xs_call(w.client_xs, client_main, &w), 0);
+		(void)world_close(&w);
+		if (!w.fired)
+			break;
+		assert_true(nth < 1000);
+	}
+	assert_true(nth > 10);
+}
+
 /* Closing while a call waits ends it; a peer may outlive its endpoint. */
 struct closing {
 	struct world *w;
@@ -528,7 +569,7 @@ main(void)
 	    cmocka_unit_test(test_long),      cmocka_unit_test(test_killed),
 	    cmocka_unit_test(test_restarted), cmocka_unit_test(test_silent),
 	    cmocka_unit_test(test_partition), cmocka_unit_test(test_bulk_cut),
-	    cmocka_unit_test(test_close),
+	    cmocka_unit_test(test_no_memory), cmocka_unit_test(test_close),
 	};
 
 	log_set_level(LOG_LVL_CRIT);
