@@ -9,6 +9,8 @@
  */
 #define FUSE_USE_VERSION 314
 #include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,19 +19,32 @@
 
 #define FILE_BYTES (1ull << 30)
 
-/* Node ids: the root, the directory, the file. That several names share one id disturbs nobody. */
-enum { INO_ROOT = FUSE_ROOT_ID, INO_DIR = 2, INO_FILE = 3 };
+/* A node's id comes from its name and its parent; one bit of it says what it is. */
+#define INO_FILE (1ull << 62)
+#define INO_DIR  (1ull << 61)
 
 static char zeros[1 << 20];
+
+static fuse_ino_t
+ino_of(fuse_ino_t parent, const char *name, uint64_t type)
+{
+	uint64_t h = 14695981039346656037ull ^ parent;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (uint8_t)*name) * 1099511628211ull;
+	return (h & (INO_DIR - 1)) | type;
+}
 
 static void
 fill_attr(fuse_ino_t ino, struct stat *st)
 {
+	bool file = (ino & INO_FILE) != 0;
+
 	memset(st, 0, sizeof(*st));
 	st->st_ino = ino;
-	st->st_mode = ino == INO_FILE ? S_IFREG | 0644 : S_IFDIR | 0755;
-	st->st_nlink = ino == INO_FILE ? 1 : 2;
-	st->st_size = ino == INO_FILE ? (off_t)FILE_BYTES : 0;
+	st->st_mode = file ? S_IFREG | 0644 : S_IFDIR | 0755;
+	st->st_nlink = file ? 1 : 2;
+	st->st_size = file ? (off_t)FILE_BYTES : 0;
 }
 
 static void
@@ -59,7 +74,7 @@ null_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ENOENT);
 		return;
 	}
-	fill_entry(name[0] == 'd' ? INO_DIR : INO_FILE, &e);
+	fill_entry(ino_of(parent, name, name[0] == 'd' ? INO_DIR : INO_FILE), &e);
 	fuse_reply_entry(req, &e);
 }
 
@@ -90,7 +105,7 @@ null_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct fuse_entry_param e;
 
-	fill_entry(INO_DIR, &e);
+	fill_entry(ino_of(parent, name, INO_DIR), &e);
 	fuse_reply_entry(req, &e);
 }
 
@@ -113,7 +128,7 @@ null_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 {
 	struct fuse_entry_param e;
 
-	fill_entry(INO_FILE, &e);
+	fill_entry(ino_of(parent, name, INO_FILE), &e);
 	fi->direct_io = 1;
 	fuse_reply_create(req, &e, fi);
 }
@@ -166,7 +181,8 @@ static const struct fuse_lowlevel_ops null_ops = {
 int
 main(int argc, char **argv)
 {
-	char *fuse_argv[] = {argv[0], "-o", "fsname=nullfs,default_permissions", NULL};
+	char *fuse_argv[] = {argv[0], "-o", "fsname=nullfs,default_permissions,max_read=1048576",
+			     NULL};
 	struct fuse_args args = FUSE_ARGS_INIT(3, fuse_argv);
 	struct fuse_session *se;
 	int rc = 1;
