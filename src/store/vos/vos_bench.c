@@ -24,24 +24,26 @@ struct bench_case {
 	bool update;
 	bool array;
 	bool fresh; /* every operation makes a new dkey */
+	bool file;  /* ... or a directory entry and a file of one extent */
 	uint32_t size;
 	uint32_t depth;
 };
 
 static const struct bench_case cases[] = {
-    {"u64-1", "64 B values, update, one at a time", true, false, false, 64, 1},
-    {"u64-64", "64 B values, update", true, false, false, 64, 64},
-    {"u64-256", "64 B values, update", true, false, false, 64, 256},
-    {"f64-1", "64 B values, fetch", false, false, false, 64, 1},
-    {"f64-64", "64 B values, fetch", false, false, false, 64, 64},
-    {"u4k-1", "4 KiB extents, overwrite, one at a time", true, true, false, 4096, 1},
-    {"u4k-64", "4 KiB extents, overwrite", true, true, false, 4096, 64},
-    {"u4k-256", "4 KiB extents, overwrite", true, true, false, 4096, 256},
-    {"f4k-1", "4 KiB extents, fetch", false, true, false, 4096, 1},
-    {"f4k-64", "4 KiB extents, fetch", false, true, false, 4096, 64},
-    {"c64-64", "64 B values, new keys", true, false, true, 64, 64},
-    {"u1m-8", "1 MiB extents, overwrite", true, true, false, 1 << 20, 8},
-    {"f1m-8", "1 MiB extents, fetch", false, true, false, 1 << 20, 8},
+    {"u64-1", "64 B values, update, one at a time", true, false, false, false, 64, 1},
+    {"u64-64", "64 B values, update", true, false, false, false, 64, 64},
+    {"u64-256", "64 B values, update", true, false, false, false, 64, 256},
+    {"f64-1", "64 B values, fetch", false, false, false, false, 64, 1},
+    {"f64-64", "64 B values, fetch", false, false, false, false, 64, 64},
+    {"u4k-1", "4 KiB extents, overwrite, one at a time", true, true, false, false, 4096, 1},
+    {"u4k-64", "4 KiB extents, overwrite", true, true, false, false, 4096, 64},
+    {"u4k-256", "4 KiB extents, overwrite", true, true, false, false, 4096, 256},
+    {"f4k-1", "4 KiB extents, fetch", false, true, false, false, 4096, 1},
+    {"f4k-64", "4 KiB extents, fetch", false, true, false, false, 4096, 64},
+    {"c64-64", "64 B values, new keys", true, false, true, false, 64, 64},
+    {"file-64", "new small files: entry, object, 1 KiB", true, true, true, true, 1024, 64},
+    {"u1m-8", "1 MiB extents, overwrite", true, true, false, false, 1 << 20, 8},
+    {"f1m-8", "1 MiB extents, fetch", false, true, false, false, 1 << 20, 8},
 };
 enum { CASE_NR = sizeof(cases) / sizeof(cases[0]) };
 
@@ -128,22 +130,68 @@ place(const struct bench_case *c, uint64_t n, uint64_t epoch, struct place *p)
 }
 
 static int co_fn
-one_update(struct bench *b, uint64_t n)
+put(struct bench *b, const struct vos_io *io, int fill)
 {
-	struct place p;
-	struct vos_update *up;
 	const struct iovec *iov;
+	struct vos_update *up;
 	uint32_t i, nr;
 	int rc;
 
-	place(b->c, n, ++b->epoch, &p);
-	rc = vos_update_begin(b->cont, &p.io, &up);
+	rc = vos_update_begin(b->cont, io, &up);
 	if (rc != 0)
 		return rc;
 	iov = vos_update_iov(up, 0, &nr);
 	for (i = 0; i < nr; i++)
-		memset(iov[i].iov_base, (int)n, iov[i].iov_len);
+		memset(iov[i].iov_base, fill, iov[i].iov_len);
 	return vos_update_end(up);
+}
+
+/* What a file system does for a new small file: an entry in a directory of 10,000, and its content.
+ */
+static int co_fn
+one_file(struct bench *b, uint64_t n)
+{
+	char name[32];
+	uint64_t chunk = 1;
+	daos_key_t dkey = {.iov_buf = name};
+	daos_recx_t recx = {.rx_nr = 84};
+	daos_iod_t iod = {
+	    .iod_name = {.iov_buf = "DFS_INODE", .iov_len = 9},
+	    .iod_type = DAOS_IOD_ARRAY,
+	    .iod_size = 1,
+	    .iod_nr = 1,
+	    .iod_recxs = &recx,
+	};
+	struct vos_io io = {
+	    .oid = {.id = {.lo = 7 + n / 10000, .hi = (uint64_t)DAOS_OT_MULTI_HASHED << 56}},
+	    .epoch = ++b->epoch,
+	    .cond_flags = DAOS_COND_DKEY_INSERT,
+	    .dkey = &dkey,
+	    .iods = &iod,
+	    .iod_nr = 1,
+	};
+	int rc;
+
+	dkey.iov_len = snprintf(name, sizeof(name), "file.%08llu.txt", (unsigned long long)n);
+	rc = put(b, &io, (int)n);
+	if (rc != 0)
+		return rc;
+	io.oid.id = (daos_obj_id_t){.lo = 1 << 20, .hi = (uint64_t)DAOS_OT_ARRAY_BYTE << 56 | n};
+	io.epoch = ++b->epoch;
+	io.cond_flags = 0;
+	dkey = (daos_key_t){.iov_buf = &chunk, .iov_len = 8};
+	iod.iod_name = (daos_key_t){.iov_buf = "0", .iov_len = 1};
+	recx.rx_nr = b->c->size;
+	return put(b, &io, (int)n);
+}
+
+static int co_fn
+one_update(struct bench *b, uint64_t n)
+{
+	struct place p;
+
+	place(b->c, n, ++b->epoch, &p);
+	return put(b, &p.io, (int)n);
 }
 
 static int co_fn
@@ -180,7 +228,9 @@ worker(void *arg)
 		else if (xs_now_ns(b->xs) >= b->end_ns)
 			break;
 		n = b->sequential || b->c->fresh ? b->fresh++ : next_rand(b) % b->keys_now;
-		rc = b->c->update ? one_update(b, n) : one_fetch(b, n);
+		rc = b->c->file     ? one_file(b, n)
+		     : b->c->update ? one_update(b, n)
+				    : one_fetch(b, n);
 		if (rc != 0 && b->rc == 0)
 			b->rc = rc;
 		b->ops++;
@@ -242,6 +292,9 @@ report(struct bench *b, double wall, double cpu, const struct heap_stats *h0,
 		printf("  %5.1f tx/log write, %5.1f updates/data write, amplification %.2f",
 		       logs == 0 ? 0.0 : (double)(h1->tx_nr - h0->tx_nr) / logs,
 		       writes == 0 ? 0.0 : (double)b->ops / writes, amp);
+	if (c->fresh)
+		printf(", %.0f B of heap each beside the data",
+		       (double)(h1->used_bytes - h0->used_bytes) / b->ops - c->size);
 	printf("\n");
 	fflush(stdout);
 	if (b->json != NULL)

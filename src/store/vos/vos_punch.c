@@ -170,7 +170,7 @@ vos_punch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
 	if (rc == 0)
 		rc = vos_tx_run(&args);
 	free(p.akeys);
-	if (rc == 0 && epoch <= cont->df->floor)
+	if (rc == 0 && !cont->dead && epoch <= cont->df->floor)
 		vos_reclaim_punched(cont, oid, p.dkey.buf != NULL ? &p.dkey : NULL);
 	vos_cont_close(cont);
 	return rc;
