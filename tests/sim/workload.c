@@ -61,6 +61,7 @@ start_put(struct wl_slot *s)
 {
 	struct wl *wl = s->wl;
 	uint32_t max = s->kind == WL_ARRAY ? WL_ARRAY_BYTES : WL_VALUE_BYTES;
+	uint64_t flags = 0;
 
 	s->off = s->kind == WL_ARRAY ? (uint32_t)rnd(wl, max) : 0;
 	/* mostly small; sometimes beyond what a message carries */
@@ -69,7 +70,15 @@ start_put(struct wl_slot *s)
 						  : (max - s->off < 900 ? max - s->off : 900));
 	fill(s->buf, s->op_len, ++wl->serial);
 	describe(s, s->off, s->op_len);
-	SC_RC(daos_obj_update(s->oh[s->client], DAOS_TX_NONE, 0, &s->dkey, 1, &s->iod, &s->sgl,
+	/* the first value is inserted: a request that was executed must not find itself in its way
+	 */
+	if (s->kind == WL_SINGLE && s->len == 0) {
+		flags = DAOS_COND_DKEY_INSERT;
+	} else if (s->kind == WL_SINGLE && rnd(wl, 10) == 0) {
+		flags = DAOS_COND_DKEY_INSERT;
+		s->expect = -DER_EXIST;
+	}
+	SC_RC(daos_obj_update(s->oh[s->client], DAOS_TX_NONE, flags, &s->dkey, 1, &s->iod, &s->sgl,
 			      &s->ev));
 	wl->put_nr++;
 }
@@ -77,8 +86,14 @@ start_put(struct wl_slot *s)
 static void
 start_punch(struct wl_slot *s)
 {
+	uint64_t flags = 0;
+
 	describe(s, 0, 1);
-	SC_RC(daos_obj_punch_dkeys(s->oh[s->client], DAOS_TX_NONE, 0, 1, &s->dkey, &s->ev));
+	if (s->kind == WL_SINGLE) {
+		flags = DAOS_COND_PUNCH;
+		s->expect = s->len > 0 ? 0 : -DER_NONEXIST;
+	}
+	SC_RC(daos_obj_punch_dkeys(s->oh[s->client], DAOS_TX_NONE, flags, 1, &s->dkey, &s->ev));
 	s->wl->punch_nr++;
 }
 
@@ -128,10 +143,12 @@ compare(const struct wl_slot *s, const uint8_t *buf, uint64_t size)
 static void
 finish(struct wl_slot *s)
 {
-	if (s->ev.ev_error != 0)
+	if (s->ev.ev_error != s->expect)
 		sc_fail_rc(__FILE__, __LINE__, "an operation", s->ev.ev_error);
 	switch (s->op) {
 	case WL_PUT:
+		if (s->expect != 0)
+			break;
 		memcpy(s->model + s->off, s->buf, s->op_len);
 		if (s->kind == WL_ARRAY)
 			memset(s->written + s->off, 1, s->op_len);
@@ -161,11 +178,12 @@ begin(struct wl_slot *s)
 	sc_use(s->wl->sc, s->client);
 	SC_RC(daos_event_init(&s->ev, s->wl->eq[s->client], NULL));
 	s->busy = true;
+	s->expect = 0;
 	s->wl->busy_nr++;
-	if (dice == 0) {
+	if (dice < 3) {
 		s->op = WL_PUNCH;
 		start_punch(s);
-	} else if (dice < 8) {
+	} else if (dice < 9) {
 		s->op = WL_CHECK;
 		start_check(s);
 	} else {

@@ -35,6 +35,7 @@ struct wl_slot {
 	bool busy;
 	enum wl_op { WL_PUT, WL_PUNCH, WL_CHECK } op;
 	uint32_t off, op_len;
+	int expect; /* how it must end */
 	uint8_t *buf;
 	daos_event_t ev;
 	daos_key_t dkey;

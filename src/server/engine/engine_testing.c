@@ -49,7 +49,7 @@ raw_head(const struct raw *r, daos_obj_id_t oid, struct obj_head *ret_head)
 {
 	*ret_head = (struct obj_head){
 	    .oid = oid,
-	    .epoch = UINT64_MAX,
+	    .epoch = r->epoch != 0 ? r->epoch : UINT64_MAX,
 	    .client = {r->client[0], r->client[1]},
 	    .seq = r->seq,
 	    .low_seq = r->seq,

@@ -10,8 +10,8 @@
  * `rights`, is the map current. On 0 the caller ends with cont_leave(). Sets the header of the
  * reply.
  */
-int obj_begin(struct obj_svc *svc, struct rpc_in *in, const struct obj_head *head, uint64_t rights,
-	      struct cont_shard **ret_cont);
+int co_fn obj_begin(struct obj_svc *svc, struct rpc_in *in, const struct obj_head *head,
+		    uint64_t rights, struct cont_shard **ret_cont);
 /* The end: the lease must still hold. Sends status and body. */
 void obj_reply(struct obj_svc *svc, struct rpc_in *in, struct cont_shard *cont, int status,
 	       const struct iovec *body, uint32_t body_nr);

@@ -22,7 +22,19 @@
 #include "proto/opcodes.h"
 #include "runtime/xs.h"
 
-int
+/* A read at E keeps later changes above E, also those after a restart. */
+static int co_fn
+obj_read_floor(struct obj_svc *svc, const struct obj_head *head, uint64_t now_ns)
+{
+	int rc;
+
+	if (head->epoch == UINT64_MAX || head->epoch == 0)
+		return 0;
+	rc = hlc_recv(&svc->hlc, now_ns, head->epoch);
+	return rc != 0 ? rc : svc->ops->epoch_reserve(svc->ops_arg, head->epoch);
+}
+
+int co_fn
 obj_begin(struct obj_svc *svc, struct rpc_in *in, const struct obj_head *head, uint64_t rights,
 	  struct cont_shard **ret_cont)
 {
@@ -40,12 +52,6 @@ obj_begin(struct obj_svc *svc, struct rpc_in *in, const struct obj_head *head, u
 			  "a client's clock is more than a second ahead of ours");
 		return rc;
 	}
-	/* A read at E keeps later changes above E. */
-	if (head->epoch != UINT64_MAX && head->epoch != 0) {
-		rc = hlc_recv(&svc->hlc, now_ns, head->epoch);
-		if (rc != 0)
-			return rc;
-	}
 	rc = cont_enter(svc->conts, head->cap_id, head->cap, head->cap_len, rights,
 			now_ns / 1000000, &cont);
 	if (rc != 0)
@@ -57,6 +63,11 @@ obj_begin(struct obj_svc *svc, struct rpc_in *in, const struct obj_head *head, u
 	if (map_ver == 0 || in->map_ver < map_ver) {
 		cont_leave(cont);
 		return map_ver == 0 ? -DER_AGAIN : -DER_STALE;
+	}
+	rc = obj_read_floor(svc, head, now_ns);
+	if (rc != 0) {
+		cont_leave(cont);
+		return rc;
 	}
 	*ret_cont = cont;
 	return 0;
