@@ -154,7 +154,7 @@ unsynced_free(struct unsynced_write *w)
 static struct unsynced_write *
 unsynced_new(struct mem_file *file, uint64_t off, const struct iovec *iov, int iov_nr, uint32_t len)
 {
-	/* The disk's own memory is not the program's: allocation faults by count do not reach it. */
+	/* The disk's own memory is not the program's: allocation faults do not reach it. */
 	struct unsynced_write *w = calloc(1, sizeof(*w));
 	uint32_t pos = 0;
 	int i;
