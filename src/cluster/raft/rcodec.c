@@ -64,6 +64,7 @@ rcodec_env_put(struct codec_wr *wr, const struct rcodec_env *env)
 	codec_wr_uuid(wr, env->group);
 	codec_wr_u64(wr, env->from);
 	codec_wr_u64(wr, env->to);
+	codec_wr_u64(wr, env->term);
 	codec_wr_str(wr, env->addr);
 	codec_wr_varint(wr, env->msg_nr);
 }
@@ -76,6 +77,7 @@ rcodec_env_get(struct codec_rd *rd, struct rcodec_env *ret_env)
 	codec_rd_uuid(rd, ret_env->group);
 	ret_env->from = codec_rd_u64(rd);
 	ret_env->to = codec_rd_u64(rd);
+	ret_env->term = codec_rd_u64(rd);
 	codec_rd_str(rd, ret_env->addr, sizeof(ret_env->addr));
 	ret_env->msg_nr = codec_rd_varint_max(rd, RCODEC_ENTRIES_MAX);
 	if (ret_env->from == 0 || ret_env->addr[0] == '\0')

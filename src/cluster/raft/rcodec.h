@@ -6,11 +6,11 @@
  *	RCODEC_INLINE	an envelope follows
  *	RCODEC_BULK	u64 length of the envelope, then a bulk descriptor (blob) to pull it from
  *	RCODEC_CONFIRM	group, from, to, term: "is this still the newest term you know?"
- * The reply to the first two is empty or an RCODEC_INLINE with the answers that were ready at once,
- * the reply to the third is the replica's term (u64).
+ * The reply to the first two is an RCODEC_INLINE with the answers that were ready at once, the
+ *reply to the third is the replica's term (u64).
  *
- * Envelope: version u8, group 16 bytes, from u64, to u64, sender's address (string), number of
- * messages (varint), messages.
+ * Envelope: version u8, group 16 bytes, from u64, to u64, sender's durable term u64, its address
+ * (string), number of messages (varint), messages.
  */
 #ifndef RCODEC_H
 #define RCODEC_H
@@ -39,6 +39,7 @@ struct rcodec_env {
 	uint8_t group[16];
 	uint64_t from;
 	uint64_t to;
+	uint64_t term;
 	char addr[RCODEC_ADDR_MAX];
 	uint64_t msg_nr;
 };

@@ -13,8 +13,8 @@
  * counted.
  *   - It asserts that no other leader exists in its own term; such a message is dropped here.
  *
- * An answer in the leader's term proves that no newer leader was elected when its request was sent:
- * see rnode_confirm().
+ * An answer from a replica in the leader's term proves that it had not voted for a newer leader
+ * when the request was sent: see rnode_confirm().
  */
 #define LOG_FACILITY "raft"
 
@@ -73,6 +73,7 @@ env_of(const struct rnode *node, uint64_t to, uint32_t msg_nr, struct rcodec_env
 	memcpy(ret_env->group, rlog_ident(node->log)->group, sizeof(ret_env->group));
 	ret_env->from = rlog_ident(node->log)->id;
 	ret_env->to = to;
+	ret_env->term = rlog_term(node->log);
 	ret_env->msg_nr = msg_nr;
 	strcpy(ret_env->addr, node->uri);
 }
@@ -183,10 +184,6 @@ handle_messages(struct rnode *node, struct rnode_in *in)
 		rc = rcodec_msg_get(&rd, &msg);
 		if (rc != 0)
 			return rc;
-		if (in->sent_ns != 0 && msg.type == RAFT_IO_APPEND_ENTRIES_RESULT &&
-		    node->raft.state == RAFT_LEADER &&
-		    msg.append_entries_result.term == node->raft.current_term)
-			rnode_ack(node, peer, in->sent_ns);
 		if (must_wait(node, &msg))
 			defer(node, env.from, &msg);
 		else
@@ -229,7 +226,7 @@ handle_request(struct rnode *node, struct rpc_in *rpc, const uint8_t *bytes, siz
 	rnode_post(node, &in.ev, in_event);
 	rc = co_future_wait(&in.done, 0);
 	codec_wr_init(&out, RPC_INLINE_MAX);
-	if (rc == 0 && in.reply_nr > 0) {
+	if (rc == 0) {
 		struct rcodec_env env;
 
 		env_of(node, in.asker, in.reply_nr, &env);
@@ -346,13 +343,25 @@ out_end(struct rnode *node, struct rnode_out *out, int status)
 	rnode_post(node, &out->ev, out_done);
 }
 
-/* The answer to a request: handled as messages of their own. */
+/*
+ * The answer to a request. If the peer is still in our term (or a lower one), it has not voted for
+ * anybody newer when the request was sent. Messages in it are handled like others.
+ */
 static void
-reply_in(struct rnode *node, struct rnode_peer *peer, const struct rpc_call *call, uint64_t sent_ns)
+reply_in(struct rnode *node, struct rnode_peer *peer, const struct rpc_call *call, uint64_t sent_ns,
+	 uint64_t epoch)
 {
+	struct rcodec_env env;
+	struct codec_rd rd;
 	struct rnode_in *in;
 
-	if (call->reply_len <= 1 || call->reply[0] != RCODEC_INLINE)
+	codec_rd_init(&rd, call->reply, call->reply_len);
+	if (codec_rd_u8(&rd) != RCODEC_INLINE || rcodec_env_get(&rd, &env) != 0 ||
+	    env.from != peer->id || !same_group(node, env.group))
+		return;
+	if (node->is_leader && node->epoch == epoch && env.term <= node->raft.current_term)
+		rnode_ack(node, peer, sent_ns);
+	if (env.msg_nr == 0)
 		return;
 	in = mem_new(struct rnode_in);
 	if (in == NULL)
@@ -403,6 +412,7 @@ send_envelope(struct rnode *node, struct rnode_peer *peer, const struct codec_wr
 	struct codec_wr body;
 	struct iovec iov;
 	uint64_t sent_ns = xs_now_fresh_ns(node->xs);
+	uint64_t epoch = node->epoch;
 	bool is_bulk = env->len + 1 > RPC_INLINE_MAX;
 	int rc;
 
@@ -428,7 +438,7 @@ send_envelope(struct rnode *node, struct rnode_peer *peer, const struct codec_wr
 		rc = call_peer(node, peer, &peer->send_call, &iov,
 			       is_bulk ? RNODE_BULK_CALL_MS : RNODE_CALL_MS, &call);
 		if (rc == 0)
-			reply_in(node, peer, &call, sent_ns);
+			reply_in(node, peer, &call, sent_ns, epoch);
 		rpc_call_fini(&call);
 	}
 	rpc_bulk_destroy(bulk);

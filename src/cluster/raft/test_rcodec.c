@@ -223,7 +223,8 @@ test_bad_change(void **state)
 static void
 test_envelope(void **state)
 {
-	struct rcodec_env env = {.group = {1}, .from = 2, .to = 3, .addr = "a", .msg_nr = 4};
+	struct rcodec_env env = {
+	    .group = {1}, .from = 2, .to = 3, .term = 9, .addr = "a", .msg_nr = 4};
 	struct rcodec_env got;
 	struct codec_wr wr;
 	struct codec_rd rd;
@@ -236,6 +237,7 @@ test_envelope(void **state)
 	assert_memory_equal(got.group, env.group, 16);
 	assert_int_equal(got.from, 2);
 	assert_int_equal(got.to, 3);
+	assert_int_equal(got.term, 9);
 	assert_string_equal(got.addr, "a");
 	assert_int_equal(got.msg_nr, 4);
 	wr.base[0]++; /* another version */
