@@ -621,8 +621,14 @@ void
 rpc_peers_close(struct rpc_ep *ep)
 {
 	struct rpc_peer *peer;
+	struct fab_tx *tx;
 
 	while ((peer = list_first(&ep->peers, struct rpc_peer, link)) != NULL) {
+		/* What could not leave while the endpoint drained. */
+		while ((tx = list_first(&peer->txq, struct fab_tx, link)) != NULL) {
+			list_del(&tx->link);
+			fab_tx_free(ep->fab, tx);
+		}
 		peer_unhash(peer);
 		peer->ep = NULL;
 		if (peer->ref == 0)
