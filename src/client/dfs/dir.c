@@ -310,6 +310,13 @@ dfs_readdir_entries(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t 
 	return rc;
 }
 
+int
+dfs_readdirplus(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint32_t *nr,
+		struct dirent *dirs, struct stat *stbufs)
+{
+	return dfs_readdir_entries(dfs, obj, anchor, nr, dirs, stbufs, NULL);
+}
+
 /* --- parts
  * ------------------------------------------------------------------------------------------------
  */

@@ -193,7 +193,7 @@ dir_get(dfs_sys_t *s, const char *path, struct cached_dir **ret, bool *ret_cache
 	return 0;
 }
 
-/* A path taken apart. name is NULL for the root (of the prefix). */
+/* A path taken apart. name is NULL for dir itself, which is NULL for the root (of the prefix). */
 struct split {
 	struct cached_dir *dir;
 	char dir_path[PATH_MAX];
@@ -226,6 +226,11 @@ split(dfs_sys_t *s, const char *path, struct split *p)
 	if (len == 1 || (s->dfs->prefix != NULL && strcmp(p->buf, s->dfs->prefix) == 0))
 		return 0; /* the root */
 	slash = strrchr(p->buf, '/');
+	if (strcmp(slash + 1, ".") == 0 || strcmp(slash + 1, "..") == 0) {
+		/* a directory without a name of its own */
+		memcpy(p->dir_path, p->buf, len + 1);
+		return dir_get(s, p->dir_path, &p->dir, &p->cached);
+	}
 	p->name = slash + 1;
 	snprintf(p->dir_path, sizeof(p->dir_path), "%.*s",
 		 slash == p->buf ? 1 : (int)(slash - p->buf), p->buf);
@@ -263,8 +268,11 @@ open_split(dfs_sys_t *s, const struct split *p, int flags, dfs_obj_t **obj, mode
 	   struct stat *st)
 {
 	if (p->name == NULL)
-		return dfs_lookup(s->dfs, s->dfs->prefix == NULL ? "/" : s->dfs->prefix, flags, obj,
-				  mode, st);
+		return dfs_lookup(s->dfs,
+				  p->dir != NULL           ? p->dir_path
+				  : s->dfs->prefix == NULL ? "/"
+							   : s->dfs->prefix,
+				  flags, obj, mode, st);
 	return dfs_lookup_rel(s->dfs, dir_of(p), p->name, flags, obj, mode, st);
 }
 
@@ -576,27 +584,28 @@ int
 dfs_sys_mkdir_p(dfs_sys_t *s, const char *dir_path, mode_t mode, daos_oclass_id_t cid)
 {
 	char path[PATH_MAX];
+	struct stat st;
 	size_t i;
 	int rc = 0;
 
 	if (dir_path == NULL || dir_path[0] != '/' || strlen(dir_path) >= sizeof(path))
 		return EINVAL;
 	snprintf(path, sizeof(path), "%s", dir_path);
-	for (i = 1; rc == 0; i++) {
+	for (i = 1; rc == 0 || rc == EEXIST; i++) {
 		char c = path[i];
 
 		if (c != '/' && c != '\0')
 			continue;
 		path[i] = '\0';
-		if (path[i - 1] != '/' && i > 1) {
+		if (path[i - 1] != '/' && i > 1)
 			rc = dfs_sys_mkdir(s, path, mode, cid);
-			if (rc == EEXIST)
-				rc = 0;
-		}
 		path[i] = c;
 		if (c == '\0')
 			break;
 	}
+	/* what was there already is fine if it is a directory */
+	if (rc == EEXIST && dfs_sys_stat(s, dir_path, 0, &st) == 0 && S_ISDIR(st.st_mode))
+		rc = 0;
 	return rc;
 }
 
