@@ -25,25 +25,27 @@ struct bench_case {
 	bool array;
 	bool fresh; /* every operation makes a new dkey */
 	bool file;  /* ... or a directory entry and a file of one extent */
+	bool list;  /* list dkeys; each counts as one */
 	uint32_t size;
 	uint32_t depth;
 };
 
 static const struct bench_case cases[] = {
-    {"u64-1", "64 B values, update, one at a time", true, false, false, false, 64, 1},
-    {"u64-64", "64 B values, update", true, false, false, false, 64, 64},
-    {"u64-256", "64 B values, update", true, false, false, false, 64, 256},
-    {"f64-1", "64 B values, fetch", false, false, false, false, 64, 1},
-    {"f64-64", "64 B values, fetch", false, false, false, false, 64, 64},
-    {"u4k-1", "4 KiB extents, overwrite, one at a time", true, true, false, false, 4096, 1},
-    {"u4k-64", "4 KiB extents, overwrite", true, true, false, false, 4096, 64},
-    {"u4k-256", "4 KiB extents, overwrite", true, true, false, false, 4096, 256},
-    {"f4k-1", "4 KiB extents, fetch", false, true, false, false, 4096, 1},
-    {"f4k-64", "4 KiB extents, fetch", false, true, false, false, 4096, 64},
-    {"c64-64", "64 B values, new keys", true, false, true, false, 64, 64},
-    {"file-64", "new small files: entry, object, 1 KiB", true, true, true, true, 1024, 64},
-    {"u1m-8", "1 MiB extents, overwrite", true, true, false, false, 1 << 20, 8},
-    {"f1m-8", "1 MiB extents, fetch", false, true, false, false, 1 << 20, 8},
+    {"u64-1", "64 B values, update, one at a time", true, false, false, false, false, 64, 1},
+    {"u64-64", "64 B values, update", true, false, false, false, false, 64, 64},
+    {"u64-256", "64 B values, update", true, false, false, false, false, 64, 256},
+    {"f64-1", "64 B values, fetch", false, false, false, false, false, 64, 1},
+    {"f64-64", "64 B values, fetch", false, false, false, false, false, 64, 64},
+    {"u4k-1", "4 KiB extents, overwrite, one at a time", true, true, false, false, false, 4096, 1},
+    {"u4k-64", "4 KiB extents, overwrite", true, true, false, false, false, 4096, 64},
+    {"u4k-256", "4 KiB extents, overwrite", true, true, false, false, false, 4096, 256},
+    {"f4k-1", "4 KiB extents, fetch", false, true, false, false, false, 4096, 1},
+    {"f4k-64", "4 KiB extents, fetch", false, true, false, false, false, 4096, 64},
+    {"c64-64", "64 B values, new keys", true, false, true, false, false, 64, 64},
+    {"file-64", "new small files: entry, object, 1 KiB", true, true, true, true, false, 1024, 64},
+    {"list-1", "listing of dkeys", false, false, false, false, true, 64, 1},
+    {"u1m-8", "1 MiB extents, overwrite", true, true, false, false, false, 1 << 20, 8},
+    {"f1m-8", "1 MiB extents, fetch", false, true, false, false, false, 1 << 20, 8},
 };
 enum { CASE_NR = sizeof(cases) / sizeof(cases[0]) };
 
@@ -214,6 +216,38 @@ one_fetch(struct bench *b, uint64_t n)
 	return rc;
 }
 
+static int
+list_cb(const struct vos_entry *e, void *arg)
+{
+	struct bench *b = arg;
+
+	b->ops++;
+	return 0;
+}
+
+static int co_fn
+one_list(struct bench *b, uint64_t n)
+{
+	struct vos_anchor anchor = {0};
+	struct place p;
+	struct vos_list list = {.kind = VOS_LIST_DKEY, .epoch = UINT64_MAX};
+
+	place(b->c, n, 1, &p);
+	list.oid = p.oid;
+	b->ops--; /* the caller counts one */
+	return vos_list(b->cont, &list, &anchor, list_cb, b);
+}
+
+static int co_fn
+one_op(struct bench *b, uint64_t n)
+{
+	if (b->c->file)
+		return one_file(b, n);
+	if (b->c->list)
+		return one_list(b, n);
+	return b->c->update ? one_update(b, n) : one_fetch(b, n);
+}
+
 static int co_fn
 worker(void *arg)
 {
@@ -228,9 +262,7 @@ worker(void *arg)
 		else if (xs_now_ns(b->xs) >= b->end_ns)
 			break;
 		n = b->sequential || b->c->fresh ? b->fresh++ : next_rand(b) % b->keys_now;
-		rc = b->c->file     ? one_file(b, n)
-		     : b->c->update ? one_update(b, n)
-				    : one_fetch(b, n);
+		rc = one_op(b, n);
 		if (rc != 0 && b->rc == 0)
 			b->rc = rc;
 		b->ops++;
@@ -263,6 +295,7 @@ prefill(struct bench *b, const struct bench_case *c)
 	int rc;
 
 	fill.update = true;
+	fill.list = false;
 	b->c = &fill;
 	b->fresh = 0;
 	b->sequential = true;
