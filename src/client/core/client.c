@@ -35,6 +35,7 @@ struct client {
 	struct env *env;
 	struct env real_env; /* used unless the creator gave one */
 	uint64_t serial;     /* unlike every other client's of this process */
+	struct list live_link;
 	uint64_t op_timeout_ns;
 	struct handle_tbl *handles;
 	_Atomic uint64_t hlc;
@@ -59,7 +60,7 @@ struct client {
 
 /* --- the default client --- */
 
-/* The only mutable global: what the public functions, which carry no context, refer to. */
+/* What the public functions, which carry no context, refer to. */
 static _Atomic(struct client *) default_client;
 
 struct client *
@@ -131,8 +132,13 @@ client_set_static(struct client *client, const struct client_conf *conf)
 	return rc;
 }
 
-/* Tells a client from a destroyed one at the same address; simulated randomness would repeat. */
-static _Atomic uint64_t client_serial;
+/*
+ * The clients that live, so that an ending thread can find out whether the one it remembers does.
+ * The serial number tells a client from a destroyed one at the same address.
+ */
+static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list live_clients = LIST_INIT(live_clients);
+static uint64_t live_serial;
 
 int
 client_create(const struct client_conf *conf, struct client **ret_client)
@@ -150,7 +156,10 @@ client_create(const struct client_conf *conf, struct client **ret_client)
 		env_init_real(&client->real_env);
 		client->env = &client->real_env;
 	}
-	client->serial = atomic_fetch_add(&client_serial, 1) + 1;
+	pthread_mutex_lock(&live_lock);
+	client->serial = ++live_serial;
+	list_push_back(&live_clients, &client->live_link);
+	pthread_mutex_unlock(&live_lock);
 	client->net = conf->net;
 	client->net_fork_gen = fork_gen();
 	timeout = getenv("DAOS_OP_TIMEOUT");
@@ -174,6 +183,9 @@ client_destroy(struct client *client)
 
 	if (client == NULL)
 		return;
+	pthread_mutex_lock(&live_lock);
+	list_del(&client->live_link);
+	pthread_mutex_unlock(&live_lock);
 	handle_tbl_destroy(client->handles);
 	while (!list_empty(&client->ctxs))
 		ctx_destroy(list_first(&client->ctxs, struct ctx, link));
@@ -486,20 +498,34 @@ client_ctx_idle(struct client *client, struct ctx *ctx)
 	pthread_mutex_unlock(&client->lock);
 }
 
+static bool
+client_lives_locked(const struct client *client, uint64_t serial)
+{
+	struct list *pos;
+
+	list_for_each (pos, &live_clients) {
+		const struct client *c = list_entry(pos, struct client, live_link);
+
+		if (c == client && c->serial == serial)
+			return true;
+	}
+	return false;
+}
+
 static void
 thread_end(void *arg)
 {
 	struct thread_ctx *tc = arg;
-	struct client *client = client_default();
 	uint32_t i;
 
-	/* Only the default client can be known to live still. */
+	pthread_mutex_lock(&live_lock);
 	for (i = 0; i < THREAD_CTX_NR; i++, tc++) {
-		if (client != NULL && client == tc->client && client->serial == tc->serial &&
-		    tc->ctx != NULL && tc->ctx->fork_gen == fork_gen())
-			client_ctx_idle(client, tc->ctx);
+		if (tc->ctx != NULL && client_lives_locked(tc->client, tc->serial) &&
+		    tc->ctx->fork_gen == fork_gen())
+			client_ctx_idle(tc->client, tc->ctx);
 		tc->ctx = NULL;
 	}
+	pthread_mutex_unlock(&live_lock);
 }
 
 static void
