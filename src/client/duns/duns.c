@@ -5,12 +5,14 @@
  * far as it exists, and its components are asked from the last one upwards for the attribute
  * "user.daos" that names a container; a mount of ours answers it on its root.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <uuid/uuid.h>
@@ -20,7 +22,8 @@
 #include <daos_uns.h>
 #include <daos/common.h>
 
-#define DIRECT_PREFIX "daos://"
+#define DIRECT_PREFIX    "daos://"
+#define FUSE_SUPER_MAGIC 0x65735546ul
 
 static const struct {
 	const char *name;
@@ -75,6 +78,16 @@ old_uuids(struct duns_attr_t *attr)
 		uuid_clear(attr->da_cuuid);
 }
 
+/* What is left of a path; nothing but slashes is nothing. */
+static int
+rel_path_set(struct duns_attr_t *attr, const char *rest)
+{
+	if (rest[strspn(rest, "/")] == '\0')
+		return 0;
+	attr->da_rel_path = strdup(rest);
+	return attr->da_rel_path == NULL ? ENOMEM : 0;
+}
+
 static int
 resolve_direct(const char *p, struct duns_attr_t *attr)
 {
@@ -85,13 +98,8 @@ resolve_direct(const char *p, struct duns_attr_t *attr)
 		rc = component(&p, attr->da_cont);
 	if (rc != 0)
 		return rc;
-	if (*p != '\0' && p[strspn(p, "/")] != '\0') {
-		attr->da_rel_path = strdup(p);
-		if (attr->da_rel_path == NULL)
-			return ENOMEM;
-	}
 	old_uuids(attr);
-	return 0;
+	return rel_path_set(attr, p);
 }
 
 /* --- the attribute
@@ -103,14 +111,15 @@ duns_parse_attr(char *str, daos_size_t len, struct duns_attr_t *attr)
 	char text[DUNS_MAX_XATTR_LEN + 1];
 	char type[16], pool[37], cont[37];
 	uuid_t uuid;
+	int end = 0;
 	size_t i;
 
 	if (str == NULL || attr == NULL || len == 0 || len > DUNS_MAX_XATTR_LEN)
 		return EINVAL;
 	memcpy(text, str, len);
 	text[len] = '\0';
-	if (sscanf(text, "DAOS.%15[^:]://%36[^/]/%36s", type, pool, cont) != 3 ||
-	    uuid_parse(pool, uuid) != 0 || uuid_parse(cont, uuid) != 0)
+	if (sscanf(text, "DAOS.%15[^:]://%36[^/]/%36s%n", type, pool, cont, &end) != 3 ||
+	    text[end] != '\0' || uuid_parse(pool, uuid) != 0 || uuid_parse(cont, uuid) != 0)
 		return EINVAL;
 	for (i = 0; i < LAYOUT_NR && strcasecmp(layouts[i].name, type) != 0; i++)
 		;
@@ -198,11 +207,8 @@ resolve_walk(const char *path, struct duns_attr_t *attr, bool upwards)
 		if (len > 0)
 			len--;
 	}
-	if (rc == 0 && len < whole && real[len] != '\0') {
-		attr->da_rel_path = strdup(real + len);
-		if (attr->da_rel_path == NULL)
-			rc = ENOMEM;
-	}
+	if (rc == 0 && len < whole)
+		rc = rel_path_set(attr, real + len);
 	free(real);
 	return rc;
 }
@@ -224,11 +230,12 @@ duns_resolve_path(const char *path, struct duns_attr_t *attr)
 	if ((flags & DUNS_NO_CHECK_PATH) != 0)
 		return EINVAL;
 	env = getenv("DAOS_UNS_PREFIX");
-	if (env != NULL && strncmp(path, env, strlen(env)) == 0 && attr_read(env, attr) == 0) {
+	if (env != NULL && env[0] != '\0') {
 		const char *rest = path + strlen(env);
 
-		attr->da_rel_path = rest[strspn(rest, "/")] == '\0' ? NULL : strdup(rest);
-		return 0;
+		if (strncmp(path, env, strlen(env)) == 0 &&
+		    (*rest == '/' || *rest == '\0' || rest[-1] == '/') && attr_read(env, attr) == 0)
+			return rel_path_set(attr, rest);
 	}
 	return resolve_walk(path, attr, (flags & DUNS_NO_REVERSE_LOOKUP) == 0);
 }
@@ -399,15 +406,46 @@ duns_link_cont(daos_handle_t poh, const char *cont, const char *path)
 	return path_make(path, type, pool, text);
 }
 
+/*
+ * A directory with something in it could not be removed after its container was. In a mount of ours
+ * what one sees in it may be the container's own content, which goes with it.
+ */
+static int
+path_is_removable(const char *path)
+{
+	struct statfs fs;
+	struct dirent *e;
+	int nr = 0;
+	DIR *d;
+
+	if (statfs(path, &fs) != 0)
+		return errno;
+	if ((unsigned long)fs.f_type == FUSE_SUPER_MAGIC)
+		return 0;
+	d = opendir(path);
+	if (d == NULL)
+		return errno;
+	while ((e = readdir(d)) != NULL)
+		nr += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	closedir(d);
+	return nr == 0 ? 0 : ENOTEMPTY;
+}
+
 int
 duns_destroy_path(daos_handle_t poh, const char *path)
 {
 	struct duns_attr_t attr = {.da_flags = DUNS_NO_REVERSE_LOOKUP};
 	int rc;
 
+	if (path == NULL || strncmp(path, DIRECT_PREFIX, sizeof(DIRECT_PREFIX) - 1) == 0)
+		return EINVAL; /* there is no path that could be removed */
 	rc = duns_resolve_path(path, &attr);
-	if (rc != 0)
+	if (rc == 0 && attr.da_type == DAOS_PROP_CO_LAYOUT_POSIX)
+		rc = path_is_removable(path);
+	if (rc != 0) {
+		duns_destroy_attr(&attr);
 		return rc;
+	}
 	rc = daos_der2errno(daos_cont_destroy(poh, attr.da_cont, 1, NULL));
 	/* a path whose container is gone already is only a leftover */
 	if (rc == 0 || rc == ENOENT)
