@@ -335,6 +335,8 @@ query_run(struct cont_shard *cont, const struct obj_query *m, struct obj_query_r
 		rc = vos_obj_max_epoch(vos, &q.oid, &q.max_epoch);
 	else
 		rc = vos_query_key(vos, &q);
+	/* an array that was emptied has a newest change all the same */
+	rep->max_epoch = q.max_epoch;
 	if (rc == -DER_NONEXIST)
 		return 0;
 	if (rc != 0)
