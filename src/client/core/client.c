@@ -77,6 +77,14 @@ client_set_default(struct client *client)
 
 /* --- creation --- */
 
+/*
+ * The clients that live, so that an ending thread can find out whether the one it remembers does.
+ * The serial number tells a client from a destroyed one at the same address.
+ */
+static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list live_clients = LIST_INIT(live_clients);
+static uint64_t live_serial;
+
 static int
 client_learn_locked(struct client *client, const char *uri)
 {
@@ -105,6 +113,36 @@ client_learn_uris(struct client *client, const char *const *uris, uint32_t nr)
 	pthread_mutex_unlock(&client->lock);
 }
 
+/* No thread is in the middle of a change when the process forks: the child has its locks free and
+ * its lists whole. */
+static void
+fork_prepare(void)
+{
+	struct list *pos;
+
+	pthread_mutex_lock(&live_lock);
+	list_for_each (pos, &live_clients)
+		pthread_mutex_lock(&list_entry(pos, struct client, live_link)->lock);
+}
+
+static void
+fork_over(void)
+{
+	struct list *pos;
+
+	list_for_each (pos, &live_clients)
+		pthread_mutex_unlock(&list_entry(pos, struct client, live_link)->lock);
+	pthread_mutex_unlock(&live_lock);
+}
+
+static void
+fork_watch(void)
+{
+	pthread_atfork(fork_prepare, fork_over, fork_over);
+}
+
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
 /* A copy of s, which may be NULL. */
 static int
 dup_opt(const char *s, char **ret_copy)
@@ -132,14 +170,6 @@ client_set_static(struct client *client, const struct client_conf *conf)
 	return rc;
 }
 
-/*
- * The clients that live, so that an ending thread can find out whether the one it remembers does.
- * The serial number tells a client from a destroyed one at the same address.
- */
-static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct list live_clients = LIST_INIT(live_clients);
-static uint64_t live_serial;
-
 int
 client_create(const struct client_conf *conf, struct client **ret_client)
 {
@@ -149,6 +179,7 @@ client_create(const struct client_conf *conf, struct client **ret_client)
 
 	if (client == NULL)
 		return -DER_NOMEM;
+	pthread_once(&fork_once, fork_watch);
 	pthread_mutex_init(&client->lock, NULL);
 	list_init(&client->ctxs);
 	client->env = conf->env;
