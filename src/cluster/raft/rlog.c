@@ -74,8 +74,7 @@ struct rlog {
 	uint64_t snap_term;
 };
 
-/* --- names ---------------------------------------------------------------------------------------
- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static void
 name_meta(const struct rlog *log, char *buf)
@@ -187,8 +186,7 @@ found_scan(struct dev_dir *dir, const char *prefix, struct found *f)
 	return dir->ops->list(dir, found_add, f);
 }
 
-/* --- term and vote -------------------------------------------------------------------------------
- */
+/* --- term and vote --------------------------------------------------------------------------- */
 
 static uint32_t
 meta_crc(const struct rlog_meta_df *df)
@@ -270,8 +268,7 @@ meta_read(struct rlog *log)
 	return rc;
 }
 
-/* --- segments ------------------------------------------------------------------------------------
- */
+/* --- segments -------------------------------------------------------------------------------- */
 
 static uint32_t
 seg_crc(const struct rlog_seg_df *df)
@@ -488,8 +485,7 @@ rlog_live_bytes(const struct rlog *log)
 	return sum;
 }
 
-/* --- reading the log back ------------------------------------------------------------------------
- */
+/* --- reading the log back -------------------------------------------------------------------- */
 
 /* The entries found so far, each with memory of its own. */
 struct replay {
@@ -868,8 +864,7 @@ out:
 	return rc;
 }
 
-/* --- snapshots -----------------------------------------------------------------------------------
- */
+/* --- snapshots ------------------------------------------------------------------------------- */
 
 void
 rlog_snap_free(struct raft_snapshot *snap)
@@ -1153,8 +1148,7 @@ rlog_snap_save(struct rlog *log, const struct raft_snapshot *snap, uint32_t trai
 	return rc;
 }
 
-/* --- open and format
- * ------------------------------------------------------------------------------ */
+/* --- open and format ------------------------------------------------------------------------- */
 
 void
 rlog_close(struct rlog *log)

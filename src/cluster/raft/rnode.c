@@ -11,7 +11,8 @@
  * its own (readiness, and see rnode_net.c); libraft giving up, or a failed write, closes the
  * replica.
  *
- * A replica that is its group's only member needs no clock: its timer is not armed.
+ * The clock costs what it must: a leader's timer fires for every heartbeat, a follower's when its
+ * election timeout might have passed, that of a replica alone in its group never.
  */
 #define LOG_FACILITY "raft"
 
@@ -28,8 +29,7 @@
 #include "base/mem.h"
 #include "cluster/raft/rnode_internal.h"
 
-/* --- events --------------------------------------------------------------------------------------
- */
+/* --- events ---------------------------------------------------------------------------------- */
 
 void
 rnode_post(struct rnode *node, struct rnode_ev *ev,
@@ -89,8 +89,7 @@ rnode_fail(struct rnode *node, int rc)
 	co_waitq_wake_one(&node->loop_wq);
 }
 
-/* --- clock ---------------------------------------------------------------------------------------
- */
+/* --- clock ----------------------------------------------------------------------------------- */
 
 static bool
 is_alone(const struct rnode *node)
@@ -106,28 +105,60 @@ tick_event(struct rnode *node, struct rnode_ev *ev)
 		node->tick_cb(&node->io);
 }
 
+/* When libraft has something to do: a leader's next heartbeat; a follower's election, as long as it
+ * hears nothing. */
+static uint64_t
+tick_due_ns(struct rnode *node)
+{
+	const struct raft *raft = &node->raft;
+	uint64_t now = xs_now_fresh_ns(node->xs);
+	uint64_t due = 0;
+
+	if (raft->state == RAFT_FOLLOWER)
+		due = (raft->election_timer_start +
+		       raft->follower_state.randomized_election_timeout) *
+		      1000000ull;
+	if (due <= now)
+		due = now + node->conf.heartbeat_ms * 1000000ull;
+	return due;
+}
+
 static void
 tick_arm(struct rnode *node)
 {
-	if (!node->closing && node->tick.heap_idx == 0 && !is_alone(node))
-		xs_timer_arm(node->xs, &node->tick,
-			     xs_now_fresh_ns(node->xs) + node->conf.heartbeat_ms * 1000000ull);
+	uint64_t due;
+
+	if (node->closing)
+		return;
+	if (is_alone(node)) {
+		xs_timer_cancel(&node->tick);
+		return;
+	}
+	due = tick_due_ns(node);
+	/* If it turns out to be later, that is seen to when the timer fires. */
+	if (node->tick.heap_idx == 0 || node->tick.at_ns > due)
+		xs_timer_arm(node->xs, &node->tick, due);
 }
 
 static void
 on_tick(struct xs_timer *t)
 {
 	struct rnode *node = t->arg;
+	const struct raft *raft = &node->raft;
+	bool heard =
+	    raft->state == RAFT_FOLLOWER &&
+	    (raft->election_timer_start + raft->follower_state.randomized_election_timeout) *
+		    1000000ull >
+		xs_now_fresh_ns(node->xs);
 
-	if (!node->tick_queued) {
+	if (!heard && !node->tick_queued) {
 		node->tick_queued = true;
 		rnode_post(node, &node->tick_ev, tick_event);
 	}
 	tick_arm(node);
 }
 
-/* --- leadership
- * ------------------------------------------------------------------------------------ */
+/* --- leadership ------------------------------------------------------------------------------ */
 
 struct first_barrier {
 	struct raft_barrier req;
@@ -256,8 +287,7 @@ rnode_confirm(struct rnode *node, bool lazy, uint64_t deadline_ns)
 	return 0;
 }
 
-/* --- loop
- * ------------------------------------------------------------------------------------------ */
+/* --- loop ------------------------------------------------------------------------------------ */
 
 static void
 on_closed(struct raft *raft)
@@ -359,8 +389,7 @@ call_end(struct call *c, int rc)
 	co_future_complete(&c->done, rc);
 }
 
-/* --- state machine
- * ---------------------------------------------------------------------------------- */
+/* --- state machine --------------------------------------------------------------------------- */
 
 static void
 unclaimed_drop(struct rnode *node)
@@ -420,8 +449,7 @@ fsm_restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 	return 0;
 }
 
-/* --- proposing
- * --------------------------------------------------------------------------------------- */
+/* --- proposing ------------------------------------------------------------------------------- */
 
 struct propose {
 	struct call call;
@@ -480,8 +508,7 @@ rnode_propose(struct rnode *node, const void *buf, size_t len, void **ret_result
 	return rc;
 }
 
-/* --- membership
- * -------------------------------------------------------------------------------------- */
+/* --- membership ------------------------------------------------------------------------------ */
 
 struct change {
 	struct call call;
@@ -555,8 +582,7 @@ rnode_remove(struct rnode *node, uint64_t id)
 	return call_run(node, &c.call, change_event);
 }
 
-/* --- what others may know
- * ---------------------------------------------------------------------------- */
+/* --- what others may know -------------------------------------------------------------------- */
 
 uint64_t
 rnode_id(const struct rnode *node)
@@ -645,8 +671,7 @@ rnode_set_uri(struct rnode *node, uint64_t id, const char *uri)
 		strcpy(peer->uri, uri);
 }
 
-/* --- start and stop
- * ----------------------------------------------------------------------------------- */
+/* --- start and stop -------------------------------------------------------------------------- */
 
 int co_fn
 rnode_format(struct xs *xs, struct dev_dir *dir, const char *prefix, const uint8_t group[16],

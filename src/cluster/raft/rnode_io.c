@@ -122,8 +122,7 @@ io_send(struct raft_io *io, struct raft_io_send *req, const struct raft_message 
 	return rnode_net_send(node_of(io), req, message, cb);
 }
 
-/* --- writer
- * --------------------------------------------------------------------------------------- */
+/* --- writer ---------------------------------------------------------------------------------- */
 
 static void
 write_done(struct rnode *node, struct rnode_ev *ev)
@@ -321,8 +320,7 @@ rnode_writer(void *arg)
 	co_waitq_wake_one(&node->loop_wq);
 }
 
-/* --- close
- * ---------------------------------------------------------------------------------------- */
+/* --- close ----------------------------------------------------------------------------------- */
 
 static void
 io_close(struct raft_io *io, raft_io_close_cb cb)

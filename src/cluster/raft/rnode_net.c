@@ -30,8 +30,7 @@
 #include "cluster/raft/rnode_internal.h"
 #include "proto/opcodes.h"
 
-/* --- peers
- * ---------------------------------------------------------------------------------------- */
+/* --- peers ----------------------------------------------------------------------------------- */
 
 struct rnode_peer *
 rnode_peer_find(const struct rnode *node, uint64_t id)
@@ -78,8 +77,7 @@ env_of(const struct rnode *node, uint64_t to, uint32_t msg_nr, struct rcodec_env
 	strcpy(ret_env->addr, node->uri);
 }
 
-/* --- coming in
- * ------------------------------------------------------------------------------------- */
+/* --- coming in ------------------------------------------------------------------------------- */
 
 /* A member that was added does not know the group's name yet (all zeros). */
 static bool
@@ -322,8 +320,7 @@ on_raft_msg(struct rpc_in *rpc, void *arg)
 	rnode_coroutine_end(node);
 }
 
-/* --- going out
- * ------------------------------------------------------------------------------------- */
+/* --- going out ------------------------------------------------------------------------------- */
 
 static void
 out_done(struct rnode *node, struct rnode_ev *ev)
@@ -556,8 +553,7 @@ rnode_net_send(struct rnode *node, struct raft_io_send *req, const struct raft_m
 	return 0;
 }
 
-/* --- confirmation of leadership
- * ---------------------------------------------------------------------- */
+/* --- confirmation of leadership -------------------------------------------------------------- */
 
 static void co_fn
 confirm_once(struct rnode *node, struct rnode_peer *peer)
@@ -631,8 +627,7 @@ rnode_net_kick_confirm(struct rnode *node)
 	}
 }
 
-/* --- start and stop
- * --------------------------------------------------------------------------------- */
+/* --- start and stop -------------------------------------------------------------------------- */
 
 int
 rnode_net_start(struct rnode *node)

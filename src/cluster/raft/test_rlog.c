@@ -179,8 +179,7 @@ save_snap(struct rlog *log, uint64_t index, uint64_t term, const char *text, uin
 	return rc;
 }
 
-/* --- tests
- * ---------------------------------------------------------------------------------------- */
+/* --- tests ----------------------------------------------------------------------------------- */
 
 static int
 body_round_trip(struct ctx *c)
@@ -351,8 +350,7 @@ test_damage(void **state)
 	assert_int_equal(in_co(*state, body_damage), 0);
 }
 
-/* --- crash at every write
- * ---------------------------------------------------------------------------- */
+/* --- crash at every write -------------------------------------------------------------------- */
 
 /* What the log must contain: entry i (from 1) has terms[i] and content nrs[i]. */
 struct model {

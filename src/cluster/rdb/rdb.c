@@ -137,8 +137,7 @@ sm_failed(void *arg, int rc)
 		rdb->conf.sm.failed(rdb->conf.sm.arg, rc);
 }
 
-/* --- proposing
- * --------------------------------------------------------------------------------------- */
+/* --- proposing ------------------------------------------------------------------------------- */
 
 static void
 hand_out(struct list *batch, int rc, struct result *res)
@@ -245,8 +244,7 @@ rdb_barrier(struct rdb *rdb, bool lazy, uint64_t deadline_ns)
 	return rnode_confirm(rdb->node, lazy, deadline_ns);
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 struct rnode *
 rdb_node(struct rdb *rdb)

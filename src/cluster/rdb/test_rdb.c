@@ -71,8 +71,7 @@ struct world {
 	void (*body)(struct world *w);
 };
 
-/* --- state machine
- * ---------------------------------------------------------------------------------- */
+/* --- state machine --------------------------------------------------------------------------- */
 
 static int
 sm_apply(void *arg, const void *cmd, size_t len, void **ret_reply, size_t *ret_len)
@@ -115,8 +114,7 @@ sm_failed(void *arg, int rc)
 	((struct node *)arg)->failed = true;
 }
 
-/* --- nodes
- * --------------------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 static int
 node_open_rdb(struct node *n)
@@ -220,8 +218,7 @@ leader(struct world *w)
 	return NULL;
 }
 
-/* --- operations
- * ------------------------------------------------------------------------------------------ */
+/* --- operations ------------------------------------------------------------------------------ */
 
 struct op {
 	struct world *w;
@@ -297,9 +294,7 @@ op_start(struct world *w, struct node *n, bool read)
 	assert_int_equal(co_spawn(w->xs, op_run, op), 0);
 }
 
-/* --- checks
- * -----------------------------------------------------------------------------------------------
- */
+/* --- checks ---------------------------------------------------------------------------------- */
 
 /* settled: everybody is up and has applied everything. */
 static void
@@ -381,8 +376,7 @@ settle(struct world *w)
 	fail_msg("the group does not serve although all faults are over");
 }
 
-/* --- scenarios
- * -------------------------------------------------------------------------------------------- */
+/* --- scenarios ------------------------------------------------------------------------------- */
 
 struct change {
 	struct node *n;
@@ -528,9 +522,7 @@ body_faults(struct world *w)
 	assert_true(w->acked_nr > 110);
 }
 
-/* --- world
- * ------------------------------------------------------------------------------------------------
- */
+/* --- world ----------------------------------------------------------------------------------- */
 
 static int
 client_main(void *arg)

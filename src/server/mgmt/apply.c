@@ -113,8 +113,7 @@ cont_of(struct ap *a)
 	return -DER_PROTO
 #define REQ_FREE() protobuf_c_message_free_unpacked(&req->base, NULL)
 
-/* --- system
- * ------------------------------------------------------------------------------------------ */
+/* --- system ---------------------------------------------------------------------------------- */
 
 static int
 do_init(struct ap *a)
@@ -274,8 +273,7 @@ do_sys_changed(struct ap *a)
 	return 0;
 }
 
-/* --- attributes
- * --------------------------------------------------------------------------------------- */
+/* --- attributes ------------------------------------------------------------------------------ */
 
 static int
 attr_cmp(const void *x, const void *y)
@@ -352,8 +350,7 @@ do_sys_attr_set(struct ap *a)
 	return change_attrs(a, &a->st->attrs, false);
 }
 
-/* --- pools
- * -------------------------------------------------------------------------------------------- */
+/* --- pools ----------------------------------------------------------------------------------- */
 
 static bool
 same_command(const struct st_pool *pool, const Ms__Cmd *cmd)
@@ -727,8 +724,7 @@ do_pool_attr_del(struct ap *a)
 	return change_attrs(a, pool != NULL ? &pool->attrs : NULL, true);
 }
 
-/* --- containers
- * --------------------------------------------------------------------------------------- */
+/* --- containers ------------------------------------------------------------------------------ */
 
 static int
 cont_create(struct ap *a, struct st_pool *pool, const Mgmt__ContCreateReq *req)
@@ -1010,8 +1006,7 @@ do_cont_alloc_oids(struct ap *a)
 	return 0;
 }
 
-/* --- all of them
- * -------------------------------------------------------------------------------------- */
+/* --- all of them ----------------------------------------------------------------------------- */
 
 typedef int (*apply_fn)(struct ap *a);
 static const apply_fn apply_fns[] = {

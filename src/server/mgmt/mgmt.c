@@ -68,8 +68,7 @@ const struct ms_row ms_rows[] = {
 };
 const uint32_t ms_row_nr = sizeof(ms_rows) / sizeof(ms_rows[0]);
 
-/* --- coroutines of ours
- * ------------------------------------------------------------------------------- */
+/* --- coroutines of ours ---------------------------------------------------------------------- */
 
 bool
 ms_enter(struct mgmt *mgmt)
@@ -109,8 +108,7 @@ ms_kick(struct mgmt *mgmt)
 	co_waitq_wake_all(&mgmt->lead_wq);
 }
 
-/* --- commands
- * ----------------------------------------------------------------------------------------- */
+/* --- commands -------------------------------------------------------------------------------- */
 
 void
 ms_cmd_start(struct mgmt *mgmt, Ms__Cmd *cmd, uint32_t kind)
@@ -183,8 +181,7 @@ ms_confirm(struct mgmt *mgmt, bool lazy)
 	return rdb_barrier(mgmt->rdb, lazy, xs_now_fresh_ns(mgmt->xs) + MS_BARRIER_MS * 1000000ull);
 }
 
-/* --- state machine
- * ------------------------------------------------------------------------------------ */
+/* --- state machine --------------------------------------------------------------------------- */
 
 static int
 sm_apply(void *arg, const void *cmd, size_t len, void **ret_reply, size_t *ret_len)
@@ -235,8 +232,7 @@ sm_failed(void *arg, int rc)
 	mgmt->failed_rc = rc;
 }
 
-/* --- requests
- * ----------------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static void
 reply_msg(struct rpc_in *in, int status, const ProtobufCMessage *msg)
@@ -356,8 +352,7 @@ on_request(struct rpc_in *in, void *arg)
 	ms_leave(mgmt);
 }
 
-/* --- leader's background work
- * --------------------------------------------------------------------------- */
+/* --- leader's background work ---------------------------------------------------------------- */
 
 static int co_fn
 form_system(struct mgmt *mgmt)
@@ -460,8 +455,7 @@ ms_rank_alive(struct mgmt *mgmt, const struct st_rank *rank)
 	       xs_now_fresh_ns(mgmt->xs) - b->heard_ns < MS_SILENT_MS * 1000000ull;
 }
 
-/* --- life
- * --------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static void
 on_hint(struct rpc_in *in, void *arg)

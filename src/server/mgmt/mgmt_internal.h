@@ -121,8 +121,7 @@ struct mgmt {
 	struct co_mutex members_lock;
 };
 
-/* --- mgmt.c
- * ------------------------------------------------------------------------------------------ */
+/* --- mgmt.c ---------------------------------------------------------------------------------- */
 /* A command with time filled in. */
 void ms_cmd_start(struct mgmt *mgmt, Ms__Cmd *cmd, uint32_t kind);
 void ms_cmd_ident(Ms__Cmd *cmd, const Mgmt__CmdId *id);
@@ -144,8 +143,7 @@ int ms_replica_ranks(struct mgmt *mgmt, struct arena *arena, uint32_t **ret_rank
 uint32_t ms_leader_rank(const struct mgmt *mgmt); /* of this replica, that is */
 int ms_replica_uris(struct mgmt *mgmt, struct arena *arena, char ***ret_uris, size_t *ret_nr);
 
-/* --- fanout.c
- * ---------------------------------------------------------------------------------------- */
+/* --- fanout.c -------------------------------------------------------------------------------- */
 /* One request to the engine of a rank. rep_desc NULL: no reply body. */
 int co_fn ms_engine_call(struct mgmt *mgmt, uint32_t rank, uint32_t opc,
 			 const ProtobufCMessage *msg, const ProtobufCMessageDescriptor *rep_desc,
@@ -165,8 +163,7 @@ int co_fn ms_fanout(struct mgmt *mgmt, uint32_t opc, const ProtobufCMessage *msg
 		    uint32_t nr, uint32_t timeout_ms);
 void ms_answers_free(struct ms_answer *answers, uint32_t nr);
 
-/* --- poolop.c
- * ---------------------------------------------------------------------------------------- */
+/* --- poolop.c -------------------------------------------------------------------------------- */
 /* Drive a pool that is being created or destroyed to its end, or join somebody who does. */
 int co_fn ms_pool_finish(struct mgmt *mgmt, const uuid_t uuid, const Mgmt__CmdId *id);
 /* Leader's background: pools left half way by the last leader, space to be given back. */
@@ -175,12 +172,10 @@ void co_fn ms_reap(struct mgmt *mgmt);
 int co_fn ms_map_push(struct mgmt *mgmt, const uuid_t uuid);
 int co_fn ms_cont_reap(struct mgmt *mgmt, const uuid_t pool, const uuid_t cont);
 
-/* --- members.c
- * --------------------------------------------------------------------------------------- */
+/* --- members.c ------------------------------------------------------------------------------- */
 void co_fn ms_members_look_after(struct mgmt *mgmt);
 
-/* --- messages made from the state
- * -------------------------------------------------------------------- */
+/* --- messages made from the state ------------------------------------------------------------ */
 Mgmt__PoolMap *ms_pool_map_msg(struct mgmt *mgmt, struct arena *a, const struct st_pool *pool);
 Mgmt__PoolInfo *ms_pool_info_msg(struct mgmt *mgmt, struct arena *a, const struct st_pool *pool);
 Mgmt__Rank *ms_rank_msg(struct mgmt *mgmt, struct arena *a, const struct st_rank *rank);
@@ -192,8 +187,7 @@ int ms_props_msg(struct arena *a, const struct st_pool *pool, const struct st_co
 /* Answer with the attributes that the request (an AttrReq) names, or with all names. */
 int svc_attrs_reply(struct ms_req *req, const struct blob *list, bool names_only);
 
-/* --- handlers (svc_*.c)
- * ------------------------------------------------------------------------------- */
+/* --- handlers (svc_*.c) ---------------------------------------------------------------------- */
 int co_fn svc_join(struct mgmt *mgmt, struct ms_req *req);
 int co_fn svc_heartbeat(struct mgmt *mgmt, struct ms_req *req);
 int co_fn svc_system_query(struct mgmt *mgmt, struct ms_req *req);

@@ -35,8 +35,7 @@ is_gone(int rc)
 	return rc == 0 || rc == -DER_NONEXIST;
 }
 
-/* --- engines' parts
- * ------------------------------------------------------------------------------------ */
+/* --- engines' parts -------------------------------------------------------------------------- */
 
 /* The ranks of a pool as a list to ask. */
 static struct ms_answer *
@@ -216,8 +215,7 @@ ms_map_push(struct mgmt *mgmt, const uuid_t uuid)
 	return rc;
 }
 
-/* --- driving a pool to its end
- * --------------------------------------------------------------------------- */
+/* --- driving a pool to its end --------------------------------------------------------------- */
 
 static void
 cmd_creator(Ms__Cmd *cmd, const struct st_pool *pool)
@@ -317,8 +315,7 @@ ms_pool_finish(struct mgmt *mgmt, const uuid_t uuid_in, const Mgmt__CmdId *id)
 	return rc;
 }
 
-/* --- background
- * -------------------------------------------------------------------------------------------- */
+/* --- background ------------------------------------------------------------------------------ */
 
 struct resume {
 	struct mgmt *mgmt;

@@ -155,8 +155,7 @@ def_find(uint32_t type, bool is_cont)
 	return NULL;
 }
 
-/* --- checking
- * ---------------------------------------------------------------------------------------- */
+/* --- checking -------------------------------------------------------------------------------- */
 
 static int
 check_str(const Mgmt__Prop *prop)
@@ -229,8 +228,7 @@ prop_check_all(Mgmt__Prop *const *props, size_t nr, bool is_cont, enum prop_when
 	return 0;
 }
 
-/* --- lists
- * ------------------------------------------------------------------------------------------- */
+/* --- lists ----------------------------------------------------------------------------------- */
 
 Mgmt__PropGetRep *
 prop_unpack(const struct blob *list)

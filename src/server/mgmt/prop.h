@@ -35,8 +35,7 @@ uint64_t prop_num(const struct blob *list, uint32_t type, uint64_t otherwise);
 int prop_set_num(struct blob *list, uint32_t type, uint64_t v);
 int prop_set_str(struct blob *list, uint32_t type, const char *v);
 
-/* --- access control (semantics as in daos_security.h)
- * ---------------------------------------------- */
+/* --- access control (semantics as in daos_security.h) ---------------------------------------- */
 
 struct access_who {
 	const char *user;  /* "name@" */

@@ -33,8 +33,7 @@ enum snap_kind { /* part of the format */
 		 SNAP_END = 255,
 };
 
-/* --- writing
- * ------------------------------------------------------------------------------------------ */
+/* --- writing --------------------------------------------------------------------------------- */
 
 static void
 put(struct codec_wr *wr, enum snap_kind kind, const ProtobufCMessage *msg)
@@ -292,8 +291,7 @@ state_snapshot(const struct state *st, void **ret_buf, size_t *ret_len)
 	return rc;
 }
 
-/* --- reading
- * ------------------------------------------------------------------------------------------ */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static bool
 get_uuid(const ProtobufCBinaryData *b, uuid_t ret_uuid)

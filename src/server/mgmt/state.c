@@ -14,8 +14,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-/* --- small things
- * ----------------------------------------------------------------------------------- */
+/* --- small things ---------------------------------------------------------------------------- */
 
 uint32_t
 uvec_pos(const struct uvec *v, const uuid_t uuid, bool *ret_found)
@@ -161,8 +160,7 @@ uuid_hash(const uuid_t uuid)
 	return hash_bytes(uuid, sizeof(uuid_t), 2);
 }
 
-/* --- handles
- * ----------------------------------------------------------------------------------------- */
+/* --- handles --------------------------------------------------------------------------------- */
 
 struct st_handle *
 state_handle_new(const uuid_t uuid)
@@ -237,8 +235,7 @@ state_handle(const struct state *st, const uuid_t uuid)
 	return NULL;
 }
 
-/* --- containers
- * -------------------------------------------------------------------------------------- */
+/* --- containers ------------------------------------------------------------------------------ */
 
 struct st_cont *
 state_cont_new(struct st_pool *pool, const uuid_t uuid)
@@ -317,8 +314,7 @@ state_cont_by_name(const struct st_pool *pool, const char *name)
 	return state_cont_by_label(pool, name);
 }
 
-/* --- pools
- * ------------------------------------------------------------------------------------------- */
+/* --- pools ----------------------------------------------------------------------------------- */
 
 struct st_pool *
 state_pool_new(const uuid_t uuid)
@@ -404,8 +400,7 @@ state_pool_by_name(const struct state *st, const char *name)
 	return state_pool_by_label(st, name);
 }
 
-/* --- ranks
- * ------------------------------------------------------------------------------------------- */
+/* --- ranks ----------------------------------------------------------------------------------- */
 
 void
 state_rank_free(struct st_rank *rank)
@@ -498,8 +493,7 @@ state_rank_used(const struct state *st, uint32_t rank, const struct st_pool *exc
 	}
 }
 
-/* --- destroyed containers
- * ------------------------------------------------------------------------------ */
+/* --- destroyed containers -------------------------------------------------------------------- */
 
 void
 state_tomb_free(struct state *st, struct st_tomb *tomb)
@@ -510,8 +504,7 @@ state_tomb_free(struct state *st, struct st_tomb *tomb)
 	free(tomb);
 }
 
-/* --- clients
- * ----------------------------------------------------------------------------------------- */
+/* --- clients --------------------------------------------------------------------------------- */
 
 static uint64_t
 client_hash(const uint8_t client[16])
@@ -598,8 +591,7 @@ state_session_add(struct st_session *s, uint64_t seq, int rc, const void *reply,
 	return 0;
 }
 
-/* --- whole
- * ------------------------------------------------------------------------------------------- */
+/* --- whole ----------------------------------------------------------------------------------- */
 
 int
 state_create(struct state **ret_st)

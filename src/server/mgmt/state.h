@@ -221,8 +221,7 @@ int state_snapshot(const struct state *st, void **ret_buf, size_t *ret_len);
 /* *ret_st is a new state. */
 int state_restore(const void *buf, size_t len, struct state **ret_st);
 
-/* --- looking things up; NULL when there is none --------------------------------------------------
- */
+/* --- looking things up; NULL when there is none ---------------------------------------------- */
 struct st_rank *state_rank(const struct state *st, uint32_t rank);
 struct st_rank *state_rank_by_uuid(const struct state *st, const uuid_t uuid);
 struct st_rank *state_rank_by_raft_id(const struct state *st, uint64_t raft_id);
@@ -238,8 +237,7 @@ struct st_handle *state_handle(const struct state *st, const uuid_t uuid);
 void state_rank_used(const struct state *st, uint32_t rank, const struct st_pool *except,
 		     uint64_t *ret_scm, uint64_t *ret_nvme);
 
-/* --- inside of state*.c and apply.c
- * ---------------------------------------------------------------- */
+/* --- inside of state*.c and apply.c ---------------------------------------------------------- */
 uint32_t uvec_pos(const struct uvec *v, const uuid_t uuid, bool *ret_found);
 int uvec_insert(struct uvec *v, void *item);
 void uvec_remove(struct uvec *v, const uuid_t uuid);

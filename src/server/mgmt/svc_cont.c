@@ -19,8 +19,7 @@
 #include "proto/opcodes.h"
 #include "server/mgmt/mgmt_internal.h"
 
-/* --- helpers
- * --------------------------------------------------------------------------------------------- */
+/* --- helpers --------------------------------------------------------------------------------- */
 
 static struct st_handle *
 pool_handle_of(struct mgmt *mgmt, const ProtobufCBinaryData *pool,
@@ -109,8 +108,7 @@ capability(struct mgmt *mgmt, struct arena *a, const struct st_handle *h, Protob
 	return cap_encode(&cap, mgmt->st->cap_key, ret->data);
 }
 
-/* --- create and destroy
- * ------------------------------------------------------------------------------------ */
+/* --- create and destroy ---------------------------------------------------------------------- */
 
 static Mgmt__Prop *
 owner_prop(struct arena *a, uint32_t type, const char *name)
@@ -242,9 +240,7 @@ svc_cont_destroy(struct mgmt *mgmt, struct ms_req *req)
 	return rc;
 }
 
-/* --- handles
- * -----------------------------------------------------------------------------------------------
- */
+/* --- handles --------------------------------------------------------------------------------- */
 
 static int
 open_rights(const struct st_cont *cont, const struct st_handle *ph, uint64_t flags,
@@ -371,8 +367,7 @@ svc_cont_renew(struct mgmt *mgmt, struct ms_req *req)
 	return capability(mgmt, &req->arena, h, &rep->capability);
 }
 
-/* --- query, list, ids
- * ---------------------------------------------------------------------------------------- */
+/* --- query, list, ids ------------------------------------------------------------------------ */
 
 int co_fn
 svc_cont_query(struct mgmt *mgmt, struct ms_req *req)

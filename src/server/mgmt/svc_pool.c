@@ -26,8 +26,7 @@ enum {
 	REBUILD_NOT_STARTED = 1,
 };
 
-/* --- messages
- * ------------------------------------------------------------------------------------------ */
+/* --- messages -------------------------------------------------------------------------------- */
 
 Mgmt__PoolInfo *
 ms_pool_info_msg(struct mgmt *mgmt, struct arena *a, const struct st_pool *pool)
@@ -115,8 +114,7 @@ ms_props_msg(struct arena *a, const struct st_pool *pool, const struct st_cont *
 	return 0;
 }
 
-/* --- create
- * --------------------------------------------------------------------------------------------- */
+/* --- create ---------------------------------------------------------------------------------- */
 
 /* Those asked for, or all that are there. Ascending, once each. */
 static int
@@ -337,8 +335,7 @@ svc_pool_create(struct mgmt *mgmt, struct ms_req *req)
 	return rc != 0 ? rc : create_reply(mgmt, req, uuid);
 }
 
-/* --- destroy, list, query
- * ---------------------------------------------------------------------------------- */
+/* --- destroy, list, query -------------------------------------------------------------------- */
 
 int co_fn
 svc_pool_destroy(struct mgmt *mgmt, struct ms_req *req)
@@ -547,8 +544,7 @@ svc_pool_map_get(struct mgmt *mgmt, struct ms_req *req)
 	return 0;
 }
 
-/* --- handles
- * --------------------------------------------------------------------------------------------- */
+/* --- handles --------------------------------------------------------------------------------- */
 
 /* What somebody with these permissions may do with these flags, or nothing. */
 static int

@@ -83,8 +83,7 @@ may_write_attrs(const struct target *t)
 	return (t->handle->flags & (DAOS_PC_RW | DAOS_PC_EX)) != 0;
 }
 
-/* --- properties
- * -------------------------------------------------------------------------------------------- */
+/* --- properties ------------------------------------------------------------------------------ */
 
 int co_fn
 svc_get_prop(struct mgmt *mgmt, struct ms_req *req)
@@ -187,8 +186,7 @@ svc_set_prop(struct mgmt *mgmt, struct ms_req *req)
 	return ms_commit(mgmt, &cmd, NULL);
 }
 
-/* --- attributes
- * -------------------------------------------------------------------------------------------- */
+/* --- attributes ------------------------------------------------------------------------------ */
 
 static const Mgmt__Attr *
 attr_find(Mgmt__Attr *const *attrs, size_t nr, const char *name)

@@ -21,8 +21,7 @@
 #include "proto/opcodes.h"
 #include "server/mgmt/mgmt_internal.h"
 
-/* --- messages
- * ------------------------------------------------------------------------------------------ */
+/* --- messages -------------------------------------------------------------------------------- */
 
 Mgmt__Rank *
 ms_rank_msg(struct mgmt *mgmt, struct arena *a, const struct st_rank *rank)
@@ -105,8 +104,7 @@ ms_pool_map_msg(struct mgmt *mgmt, struct arena *a, const struct st_pool *pool)
 	return m;
 }
 
-/* --- news for a rank
- * ------------------------------------------------------------------------------------- */
+/* --- news for a rank ------------------------------------------------------------------------- */
 
 struct news_item {
 	uint64_t at;
@@ -212,8 +210,7 @@ news_of(struct mgmt *mgmt, struct arena *a, uint32_t rank, uint64_t since, struc
 	return 0;
 }
 
-/* --- join and heartbeat
- * ------------------------------------------------------------------------------------ */
+/* --- join and heartbeat ---------------------------------------------------------------------- */
 
 static int
 join_reply(struct mgmt *mgmt, struct ms_req *req, const struct st_rank *rank)
@@ -343,9 +340,7 @@ svc_heartbeat(struct mgmt *mgmt, struct ms_req *req)
 	return 0;
 }
 
-/* --- queries
- * -----------------------------------------------------------------------------------------------
- */
+/* --- queries --------------------------------------------------------------------------------- */
 
 /* "0-3,7": is rank in it? -DER_INVAL for anything else. Empty: all. */
 static int
@@ -478,9 +473,7 @@ svc_attach_info(struct mgmt *mgmt, struct ms_req *req)
 	return rc;
 }
 
-/* --- stop
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- stop ------------------------------------------------------------------------------------ */
 
 struct stop {
 	struct mgmt *mgmt;
@@ -569,8 +562,7 @@ svc_system_stop(struct mgmt *mgmt, struct ms_req *req)
 	return rc;
 }
 
-/* --- attributes of the system
- * ------------------------------------------------------------------------------- */
+/* --- attributes of the system ---------------------------------------------------------------- */
 
 int co_fn
 svc_system_set_attr(struct mgmt *mgmt, struct ms_req *req)

@@ -97,8 +97,7 @@ tc_rnd(void *arg)
 	return sim_rand_u64(((struct tc *)arg)->sim);
 }
 
-/* --- the engine's side
- * -------------------------------------------------------------------------------------- */
+/* --- the engine's side ----------------------------------------------------------------------- */
 
 static inline const char *
 tc_hint(uint32_t i, void *arg)
@@ -418,9 +417,7 @@ tc_crash(struct tc *tc, uint32_t i)
 	sim_net_node_up(tc->sn, i);
 }
 
-/* --- world
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- world ----------------------------------------------------------------------------------- */
 
 static inline int
 tc_main(void *arg)
@@ -500,8 +497,7 @@ tc_run(uint64_t seed, uint32_t node_nr, void (*body)(struct tc *tc))
 	sim_destroy(tc->sim);
 }
 
-/* --- the client's requests
- * ------------------------------------------------------------------------------------- */
+/* --- the client's requests ------------------------------------------------------------------- */
 
 #define TC_CALL(tc, opc, req, rep_type, rep_desc, ret)                                             \
 	ms_call((tc)->ms, opc, &(req)->base, rep_desc, (ProtobufCMessage **)(ret),                 \

@@ -16,8 +16,7 @@ seed_of(uint64_t otherwise)
 	return seed;
 }
 
-/* --- one replica
- * -------------------------------------------------------------------------------------------- */
+/* --- one replica ----------------------------------------------------------------------------- */
 
 static void
 body_single(struct tc *tc)
@@ -99,8 +98,7 @@ test_single(void **state)
 	tc_run(seed_of(1), 2, body_single);
 }
 
-/* --- three replicas
- * --------------------------------------------------------------------------------------- */
+/* --- three replicas -------------------------------------------------------------------------- */
 
 static uint32_t
 leader_node(struct tc *tc)
@@ -252,8 +250,7 @@ test_lost_disk(void **state)
 	tc_run(seed_of(13), 3, body_lost_disk);
 }
 
-/* --- pools that fail or are left half way
- * ------------------------------------------------------------------- */
+/* --- pools that fail or are left half way ---------------------------------------------------- */
 
 struct create {
 	struct tc *tc;
@@ -339,8 +336,7 @@ test_creation(void **state)
 	tc_run(seed_of(17), 3, body_creation);
 }
 
-/* --- what is shown
- * ------------------------------------------------------------------------------------------- */
+/* --- what is shown --------------------------------------------------------------------------- */
 
 static uint32_t
 state_of(struct tc *tc, uint32_t rank)
