@@ -236,9 +236,9 @@ run_storm(uint64_t seed, bool quiet)
 		sc_start(&st->sc, i);
 	wl_verify(&st->wl);
 	if (!quiet)
-		printf("seed %#" PRIx64 ": %" PRIu64 " operations (%" PRIu64 " writes, %" PRIu64
-		       " punches, %" PRIu64 " checks), %u engines lost, %u links cut, %" PRIu64
-		       " s\n",
+		printf("sim: seed %#" PRIx64 ": %" PRIu64 " operations (%" PRIu64
+		       " writes, %" PRIu64 " punches, %" PRIu64
+		       " checks), %u engines lost, %u links cut, %" PRIu64 " s\n",
 		       seed, st->wl.done_nr, st->wl.put_nr, st->wl.punch_nr, st->wl.check_nr,
 		       st->crash_nr, st->cut_nr, (uint64_t)(sim_now_ns(st->sc.sim) / SC_SEC));
 	wl_close(&st->wl);
@@ -261,9 +261,12 @@ main(int argc, char **argv)
 {
 	const char *one = getenv("SIM_SEED");
 	const char *runs = getenv("SIM_RUNS");
-	uint64_t run_nr = runs != NULL ? strtoull(runs, NULL, 0) : 4;
+	const char *longer = getenv("DAOS_TEST_LONG");
+	uint64_t run_nr = longer != NULL && atoi(longer) != 0 ? 500 : 4;
 	uint64_t first = 1, a, b;
 
+	if (runs != NULL)
+		run_nr = strtoull(runs, NULL, 0);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	log_set_level(LOG_LVL_NONE);
 	if (getenv("D_LOG_MASK") != NULL)
@@ -272,11 +275,12 @@ main(int argc, char **argv)
 		uint64_t seed = strtoull(one, NULL, 0);
 
 		hint(argv[0], seed);
-		printf("seed %#" PRIx64 ", digest %#" PRIx64 "\n", seed, run_storm(seed, false));
+		printf("sim: seed %#" PRIx64 ", digest %#" PRIx64 "\n", seed,
+		       run_storm(seed, false));
 		return 0;
 	}
 	hint(argv[0], 0);
-	printf("fixed scenario: digest %#" PRIx64 "\n", run_fixed(1));
+	printf("sim: fixed scenario: digest %#" PRIx64 "\n", run_fixed(1));
 	if (getenv("SIM_FIRST") != NULL) {
 		if (strcmp(getenv("SIM_FIRST"), "random") == 0)
 			first = (uint64_t)time(NULL) << 8;
@@ -298,6 +302,6 @@ main(int argc, char **argv)
 			first, a, b);
 		return 1;
 	}
-	printf("seed %#" PRIx64 " replayed: digest %#" PRIx64 "\n", first, a);
+	printf("sim: seed %#" PRIx64 " replayed: digest %#" PRIx64 "\n", first, a);
 	return 0;
 }

@@ -18,8 +18,8 @@ struct raw {
 	uint32_t map_ver;
 	uint64_t hlc;
 	uint64_t client[2];
-	uint64_t seq;   /* 0: not recorded */
-	uint64_t epoch; /* reads: at this epoch; 0 = latest */
+	uint64_t seq;        /* 0: not recorded */
+	uint64_t epoch;      /* reads: at this epoch; 0 = latest */
 	uint64_t timeout_ns; /* 0 = default */
 	uint32_t retry_nr;   /* how often to try again when the peer cannot be reached */
 	/* of the last reply */

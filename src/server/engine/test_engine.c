@@ -1297,7 +1297,7 @@ test_pool_crash_points(void **state)
 		world_close(&w);
 		points++;
 	}
-	printf("%u crash points of pool creation and destruction\n", points);
+	printf("crash states: %u of pool creation and destruction\n", points);
 	assert_true(points > 8);
 }
 

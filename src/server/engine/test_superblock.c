@@ -181,7 +181,7 @@ test_crash_points(void **state)
 				break;
 		}
 	}
-	printf("%u crash points\n", points);
+	printf("crash states: %u of the superblock\n", points);
 	assert_true(points > 40);
 }
 

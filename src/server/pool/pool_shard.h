@@ -38,11 +38,11 @@ struct pool_shard {
 	uint32_t refs;    /* memory: the table has one */
 	uint32_t user_nr; /* operations under way; the pool is closed only without any */
 	struct co_waitq idle;
-	struct vos_pool *vos;  /* while OPEN and CLOSING */
-	struct pool_map *map;  /* NULL until the first one came */
-	uint32_t map_ver;      /* 0 without a map */
-	uint64_t map_asked_ns; /* when a newer map was last asked for */
-	uint32_t map_asked_ver;  /* and for which version */
+	struct vos_pool *vos;   /* while OPEN and CLOSING */
+	struct pool_map *map;   /* NULL until the first one came */
+	uint32_t map_ver;       /* 0 without a map */
+	uint64_t map_asked_ns;  /* when a newer map was last asked for */
+	uint32_t map_asked_ver; /* and for which version */
 };
 
 void pool_tab_init(struct pool_tab *tab, struct xs *xs, struct dev_dir *dir, uint32_t target_idx);
