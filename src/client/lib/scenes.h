@@ -61,13 +61,28 @@ void scene_event_parent(void **state);
 void scene_tasks(void **state);
 void scene_nosys(void **state);
 
-#define SCENES(X)                                                                                  \
-	X(scene_pool)                                                                              \
-	X(scene_cont_list)                                                                         \
-	X(scene_attrs)                                                                             \
-	X(scene_props) X(scene_oid) X(scene_single) X(scene_conditions) X(scene_array_values)      \
-	    X(scene_large) X(scene_array_scattered) X(scene_multi) X(scene_lists)                  \
-		X(scene_recx_and_query) X(scene_kv) X(scene_array) X(scene_array_ranges)           \
-		    X(scene_eq) X(scene_event_parent) X(scene_tasks) X(scene_nosys)
+/* clang-format off */
+#define SCENES(X) \
+	X(scene_pool) \
+	X(scene_cont_list) \
+	X(scene_attrs) \
+	X(scene_props) \
+	X(scene_oid) \
+	X(scene_single) \
+	X(scene_conditions) \
+	X(scene_array_values) \
+	X(scene_large) \
+	X(scene_array_scattered) \
+	X(scene_multi) \
+	X(scene_lists) \
+	X(scene_recx_and_query) \
+	X(scene_kv) \
+	X(scene_array) \
+	X(scene_array_ranges) \
+	X(scene_eq) \
+	X(scene_event_parent) \
+	X(scene_tasks) \
+	X(scene_nosys)
+/* clang-format on */
 
 #endif
