@@ -59,7 +59,7 @@ build_and_test() {
 	fi
 	count ok "$name: build"
 	say "$name: testing"
-	meson test -C "$dir" --no-rebuild --num-processes "$jobs" --print-errorlogs "${select[@]}" >"$log.tests" 2>&1
+	meson test -C "$dir" --no-rebuild --num-processes "$jobs" --timeout-multiplier 10 --print-errorlogs "${select[@]}" >"$log.tests" 2>&1
 	local json=$dir/meson-logs/testlog.json
 	[ -s "$json" ] || { tail -n 20 "$log.tests"; count fail "$name: no tests ran"; return; }
 	while read -r result test; do
