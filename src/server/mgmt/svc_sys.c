@@ -89,14 +89,15 @@ ms_pool_map_msg(struct mgmt *mgmt, struct arena *a, const struct st_pool *pool)
 
 		if (r == NULL)
 			return NULL;
-		/* Only what placement and addressing need: a map must stay equal while its version
-		 * does. */
+		/* Only what placement and addressing need: a map stays equal while its version
+		 * does, so what changes without one (who is silent, who was stopped) is not in it.
+		 */
 		mgmt__rank__init(r);
 		r->rank = rank->rank;
 		r->uri = arena_str(a, rank->uri);
 		r->target_nr = rank->target_nr;
 		r->fault_domain = arena_str(a, rank->fault_domain);
-		r->state = rank->state;
+		r->state = SYS_ST_JOINED;
 		if (r->uri == NULL || r->fault_domain == NULL)
 			return NULL;
 		m->ranks[m->n_ranks++] = r;
