@@ -48,9 +48,7 @@ enum iod_bits {
 
 enum { CAP_BLOB_MAX = 512 };
 
-/* --- scratch
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- scratch --- */
 
 struct scratch_block {
 	struct scratch_block *next;
@@ -113,8 +111,7 @@ rd_array(struct codec_rd *rd, struct obj_scratch *s, uint64_t nr, size_t size)
 	return p;
 }
 
-/* --- small pieces
- * ---------------------------------------------------------------------------------------------- */
+/* --- small pieces --- */
 
 static inline void
 wr_var(struct codec_wr *w, uint64_t v)
@@ -268,9 +265,7 @@ wr_inl(struct codec_wr *w, const uint8_t *inl, uint32_t len)
 		codec_wr_bytes(w, inl, len);
 }
 
-/* --- head
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- head --- */
 
 static void
 wr_head(struct codec_wr *w, const struct obj_head *h)
@@ -339,8 +334,7 @@ rd_head(struct codec_rd *rd, struct obj_head *ret_h)
 	}
 }
 
-/* --- update and fetch
- * ------------------------------------------------------------------------------------------ */
+/* --- update and fetch --- */
 
 int
 obj_iod_bytes(const daos_iod_t *iod, uint64_t *ret_bytes)
@@ -523,9 +517,7 @@ obj_rw_rep_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct 
 	return codec_rd_end(&rd);
 }
 
-/* --- punch
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- punch --- */
 
 void
 obj_punch_encode(struct codec_wr *w, const struct obj_punch *m)
@@ -560,9 +552,7 @@ obj_punch_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct o
 	return codec_rd_end(&rd);
 }
 
-/* --- listing
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- listing --- */
 
 void
 obj_list_encode(struct codec_wr *w, const struct obj_list *m)
@@ -692,9 +682,7 @@ obj_list_rep_decode(const uint8_t *buf, size_t len, uint8_t kind, struct obj_scr
 	return codec_rd_end(&rd);
 }
 
-/* --- key query
- * -------------------------------------------------------------------------------------------------
- */
+/* --- key query --- */
 
 void
 obj_query_encode(struct codec_wr *w, const struct obj_query *m)

@@ -143,9 +143,7 @@ disturb(const struct codec_wr *w, int (*decode)(const uint8_t *buf, size_t len))
 	}
 }
 
-/* --- rw
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- rw --- */
 
 static int
 decode_rw(const uint8_t *buf, size_t len)
@@ -313,8 +311,7 @@ test_rw_rep(void **state)
 	}
 }
 
-/* --- punch, list, query
- * ---------------------------------------------------------------------------------------- */
+/* --- punch, list, query --- */
 
 static int
 decode_punch(const uint8_t *buf, size_t len)
@@ -544,8 +541,7 @@ test_query(void **state)
 	}
 }
 
-/* --- limits, size, speed
- * --------------------------------------------------------------------------------------- */
+/* --- limits, size, speed --- */
 
 static void
 common_update(struct obj_rw *m, daos_iod_t *iod, daos_recx_t *rx)

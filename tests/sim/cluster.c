@@ -39,9 +39,7 @@ sc_fail_rc(const char *file, int line, const char *what, int rc)
 	abort();
 }
 
-/* --- nodes
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- nodes --- */
 
 static void
 on_state(uint32_t state, uint32_t rank, void *arg)
@@ -155,8 +153,7 @@ sc_wait_joined(struct sc *sc, uint64_t limit_ns)
 	return sim_run_until(sc->sim, all_joined, sc, sim_now_ns(sc->sim) + limit_ns) == 0;
 }
 
-/* --- administrator
- * --------------------------------------------------------------------------------------------- */
+/* --- administrator --- */
 
 static int co_fn
 admin_run(void *arg)
@@ -225,16 +222,10 @@ sc_wait_replicas(struct sc *sc, uint32_t nr, uint64_t limit_ns)
 	return false;
 }
 
-struct create {
-	const char *label;
-	uint64_t scm_bytes, nvme_bytes;
-};
-
-static int co_fn
-pool_create(struct sc *sc, void *arg)
+int co_fn
+sc_pool_create_co(struct sc *sc, const char *label, uint64_t scm_bytes, uint64_t nvme_bytes)
 {
 	Mgmt__PoolCreateReq req = MGMT__POOL_CREATE_REQ__INIT;
-	const struct create *c = arg;
 	ProtobufCMessage *msg = NULL;
 	uint8_t uuid[16];
 	struct ms_cmd cmd;
@@ -244,9 +235,9 @@ pool_create(struct sc *sc, void *arg)
 	ms_cmd_begin(sc->admin_ms, &cmd);
 	req.id = &cmd.id;
 	req.uuid = (ProtobufCBinaryData){.data = uuid, .len = sizeof(uuid)};
-	req.label = (char *)c->label;
-	req.scm_bytes = c->scm_bytes;
-	req.nvme_bytes = c->nvme_bytes;
+	req.label = (char *)label;
+	req.scm_bytes = scm_bytes;
+	req.nvme_bytes = nvme_bytes;
 	req.user = "me@";
 	req.group = "us@";
 	rc =
@@ -258,6 +249,19 @@ pool_create(struct sc *sc, void *arg)
 	return rc;
 }
 
+struct create {
+	const char *label;
+	uint64_t scm_bytes, nvme_bytes;
+};
+
+static int co_fn
+pool_create(struct sc *sc, void *arg)
+{
+	const struct create *c = arg;
+
+	return sc_pool_create_co(sc, c->label, c->scm_bytes, c->nvme_bytes);
+}
+
 int
 sc_pool_create(struct sc *sc, const char *label, uint64_t scm_bytes, uint64_t nvme_bytes)
 {
@@ -266,9 +270,7 @@ sc_pool_create(struct sc *sc, const char *label, uint64_t scm_bytes, uint64_t nv
 	return sc_admin(sc, pool_create, &c);
 }
 
-/* --- clients
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- clients --- */
 
 void
 sc_use(struct sc *sc, uint32_t client)
@@ -292,9 +294,7 @@ client_open(struct sc *sc, uint32_t idx)
 	SC_RC(client_create(&conf, &c->client));
 }
 
-/* --- the whole
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the whole --- */
 
 void
 sc_open(struct sc *sc, const struct sc_conf *conf)

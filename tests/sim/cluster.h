@@ -95,6 +95,9 @@ bool sc_wait_replicas(struct sc *sc, uint32_t nr, uint64_t limit_ns);
 
 /* Run fn as a coroutine of the administrator, who has a connection to the management service. */
 int sc_admin(struct sc *sc, int co_fn (*fn)(struct sc *sc, void *arg), void *arg);
+/* The same in a coroutine of the administrator. */
+int co_fn sc_pool_create_co(struct sc *sc, const char *label, uint64_t scm_bytes,
+			    uint64_t nvme_bytes);
 int sc_pool_create(struct sc *sc, const char *label, uint64_t scm_bytes, uint64_t nvme_bytes);
 
 /* Make a client the one behind the public functions. */

@@ -17,6 +17,9 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "proto/mgmt.pb-c.h"
+#include "proto/opcodes.h"
+#include "server/engine/engine_internal.h"
 #include "workload.h"
 
 enum {
@@ -25,6 +28,7 @@ enum {
 	CLIENT_NR = 2,
 	SCM_BYTES = 24 << 20, /* per target */
 	NVME_BYTES = 64 << 20,
+	CHURN_BYTES = 16 << 20,
 };
 
 static void
@@ -34,8 +38,7 @@ make_pool(struct sc *sc)
 			     (uint64_t)NVME_BYTES * TARGET_NR));
 }
 
-/* --- the fixed scenario
- * ---------------------------------------------------------------------------------------- */
+/* --- the fixed scenario --- */
 
 static uint64_t
 run_fixed(uint64_t seed)
@@ -72,13 +75,100 @@ run_fixed(uint64_t seed)
 	return sc_close(&sc);
 }
 
-/* --- with faults
- * -----------------------------------------------------------------------------------------------
- */
+/* --- pools that come and go --- */
+
+/* A coroutine of the administrator that makes and removes pools all the time. */
+struct churn {
+	struct sc *sc;
+	bool stop;
+	struct co_future ended;
+	uint32_t serial;
+	uint32_t made_nr, removed_nr, failed_nr;
+};
+
+static int co_fn
+destroy_pool(struct sc *sc, const char *label)
+{
+	Mgmt__PoolDestroyReq req = MGMT__POOL_DESTROY_REQ__INIT;
+	struct ms_cmd cmd;
+	int rc;
+
+	ms_cmd_begin(sc->admin_ms, &cmd);
+	req.id = &cmd.id;
+	req.pool = (char *)label;
+	req.force = true;
+	req.recursive = true;
+	rc = ms_call(sc->admin_ms, OPC_MS_POOL_DESTROY, &req.base, NULL, NULL,
+		     xs_now_ns(sc->admin_xs) + 60 * SC_SEC);
+	ms_cmd_end(&cmd);
+	return rc;
+}
+
+static void co_fn
+churn_run(void *arg)
+{
+	struct churn *ch = arg;
+
+	while (!ch->stop) {
+		char label[32];
+		int rc;
+
+		snprintf(label, sizeof(label), "pool%u", ++ch->serial);
+		rc = sc_pool_create_co(ch->sc, label, (uint64_t)CHURN_BYTES * TARGET_NR, 0);
+		if (rc != 0) {
+			ch->failed_nr++; /* an engine was down: nothing of it may remain */
+			co_sleep_ns(100 * SC_MS);
+			continue;
+		}
+		ch->made_nr++;
+		co_sleep_ns(50 * SC_MS);
+		do {
+			rc = destroy_pool(ch->sc, label);
+		} while (rc == -DER_TIMEDOUT);
+		if (rc != 0 && rc != -DER_NONEXIST)
+			sc_fail_rc(__FILE__, __LINE__, "destroying a pool", rc);
+		ch->removed_nr++;
+	}
+	co_future_complete(&ch->ended, 0);
+}
+
+static int co_fn
+churn_begin(struct sc *sc, void *arg)
+{
+	struct churn *ch = arg;
+
+	co_future_init(&ch->ended);
+	return co_spawn(sc->admin_xs, churn_run, ch);
+}
+
+static int co_fn
+churn_end(struct sc *sc, void *arg)
+{
+	struct churn *ch = arg;
+
+	ch->stop = true;
+	return co_future_wait(&ch->ended, xs_now_ns(sc->admin_xs) + 300 * SC_SEC);
+}
+
+/* Every engine has the one pool that is left, and nothing else. */
+static bool
+only_tank_left(const struct sc *sc)
+{
+	for (uint32_t i = 0; i < ENGINE_NR; i++) {
+		const struct superblock *sb = sc->nodes[i].engine->sb;
+
+		if (sb == NULL || sb->pool_nr != 1)
+			return false;
+	}
+	return true;
+}
+
+/* --- with faults --- */
 
 struct storm {
 	struct sc sc;
 	struct wl wl;
+	struct churn churn;
 	uint64_t restart_ns[ENGINE_NR]; /* when a lost engine comes back */
 	uint64_t mend_ns;               /* when cut links do; 0 = none cut */
 	uint32_t crash_nr, cut_nr;
@@ -209,6 +299,9 @@ run_storm(uint64_t seed, bool quiet)
 	make_pool(&st->sc);
 	wl_open(&st->wl, &st->sc, "tank");
 
+	st->churn.sc = &st->sc;
+	SC_RC(sc_admin(&st->sc, churn_begin, &st->churn));
+
 	until = sim_now_ns(st->sc.sim) + 30 * SC_SEC;
 	while (sim_now_ns(st->sc.sim) < until) {
 		wl_turn(&st->wl, 6, 10 * SC_MS);
@@ -223,6 +316,10 @@ run_storm(uint64_t seed, bool quiet)
 	end_faults(st);
 	SC_CHECK(wl_drain(&st->wl, 120 * SC_SEC));
 	SC_CHECK(sc_wait_joined(&st->sc, 60 * SC_SEC));
+	SC_RC(sc_admin(&st->sc, churn_end, &st->churn));
+	for (int i = 0; i < 120 && !only_tank_left(&st->sc); i++)
+		sim_run_for(st->sc.sim, SC_SEC);
+	SC_CHECK(only_tank_left(&st->sc));
 	wl_verify(&st->wl);
 	/* the whole cluster, in order and by force */
 	for (uint32_t i = 0; i < ENGINE_NR; i++)
@@ -238,9 +335,11 @@ run_storm(uint64_t seed, bool quiet)
 	if (!quiet)
 		printf("sim: seed %#" PRIx64 ": %" PRIu64 " operations (%" PRIu64
 		       " writes, %" PRIu64 " punches, %" PRIu64
-		       " checks), %u engines lost, %u links cut, %" PRIu64 " s\n",
+		       " checks), %u pools made and removed, %u not made, "
+		       "%u engines lost, %u links cut, %" PRIu64 " s\n",
 		       seed, st->wl.done_nr, st->wl.put_nr, st->wl.punch_nr, st->wl.check_nr,
-		       st->crash_nr, st->cut_nr, (uint64_t)(sim_now_ns(st->sc.sim) / SC_SEC));
+		       st->churn.removed_nr, st->churn.failed_nr, st->crash_nr, st->cut_nr,
+		       (uint64_t)(sim_now_ns(st->sc.sim) / SC_SEC));
 	wl_close(&st->wl);
 	hash = sc_close(&st->sc);
 	free(st);
@@ -262,7 +361,7 @@ main(int argc, char **argv)
 	const char *one = getenv("SIM_SEED");
 	const char *runs = getenv("SIM_RUNS");
 	const char *longer = getenv("DAOS_TEST_LONG");
-	uint64_t run_nr = longer != NULL && atoi(longer) != 0 ? 500 : 4;
+	uint64_t run_nr = longer != NULL && atoi(longer) != 0 ? 200 : 4;
 	uint64_t first = 1, a, b;
 
 	if (runs != NULL)

@@ -30,8 +30,7 @@ fill(uint8_t *buf, uint32_t len, uint32_t serial)
 	}
 }
 
-/* --- one operation
- * --------------------------------------------------------------------------------------------- */
+/* --- one operation --- */
 
 static void
 describe(struct wl_slot *s, uint32_t off, uint32_t len)
@@ -192,9 +191,7 @@ begin(struct wl_slot *s)
 	}
 }
 
-/* --- many
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- many --- */
 
 static void
 poll_client(struct wl *wl, uint32_t client, uint64_t ns)
@@ -263,9 +260,7 @@ wl_verify(struct wl *wl)
 	free(buf);
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 static void
 slot_open(struct wl *wl, uint32_t number, const daos_obj_id_t *oids)

@@ -60,8 +60,7 @@ const struct map_target *pool_map_target_find(const struct pool_map *map, uint32
 const struct map_rank *pool_map_rank(const struct pool_map *map, uint32_t idx);
 const struct map_rank *pool_map_rank_find(const struct pool_map *map, uint32_t rank);
 
-/* --- object classes (from the class bits of the object id)
- * -------------------------------------------------------- */
+/* --- object classes (from the class bits of the object id) --- */
 struct oclass_shape {
 	uint32_t group_nr;   /* redundancy groups; resolved, never the X marker */
 	uint32_t group_size; /* shards per group: 1, r, or k + p */
@@ -88,9 +87,7 @@ uint32_t pool_map_member_domain_nr(const struct pool_map *map, bool rank_level);
 /* Value of PoolMap.slot_bits for a new pool of so many targets. */
 uint32_t pool_map_slot_bits(uint32_t target_nr);
 
-/* --- placement
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- placement --- */
 enum { PLACE_SHARD_MAX = 128 + 8 };
 struct place_shard {
 	uint32_t target_id;

@@ -58,8 +58,7 @@ pool_map_put(struct pool_map *map)
 		map_free(map);
 }
 
-/* --- from the wire
- * --------------------------------------------------------------------------------------------- */
+/* --- from the wire --- */
 
 /* One rank of the message with what is needed to number the domains. */
 struct rank_src {
@@ -261,8 +260,7 @@ check_places(const struct pool_map *map)
 	return 0;
 }
 
-/* --- what placement needs
- * -------------------------------------------------------------------------------------- */
+/* --- what placement needs --- */
 
 static int
 list_members(struct pool_map *map, enum map_level lvl)
@@ -435,8 +433,7 @@ pool_map_unpack(const uint8_t *buf, size_t len, struct pool_map **ret_map)
 	return rc;
 }
 
-/* --- looking things up
- * ----------------------------------------------------------------------------------------- */
+/* --- looking things up --- */
 
 uint32_t
 pool_map_version(const struct pool_map *map)

@@ -73,8 +73,7 @@ cont_tab_init(struct cont_tab *tab, struct xs *xs, struct pool_tab *pools)
 	list_init(&tab->dead_by_age);
 }
 
-/* --- destroyed containers
- * -------------------------------------------------------------------------------------- */
+/* --- destroyed containers --- */
 
 static struct dead_ent *
 dead_find(struct cont_tab *tab, const uuid_t pool, const uuid_t cont)
@@ -122,9 +121,7 @@ dead_add(struct cont_tab *tab, const uuid_t pool, const uuid_t cont, uint64_t no
 	return 0;
 }
 
-/* --- containers
- * ------------------------------------------------------------------------------------------------
- */
+/* --- containers --- */
 
 static struct cont_shard *
 cont_find(struct cont_tab *tab, const uuid_t pool, const uuid_t cont)
@@ -206,8 +203,7 @@ cont_vos(struct cont_shard *cont, bool create, struct vos_cont **ret_vos)
 	return rc;
 }
 
-/* --- capabilities
- * ---------------------------------------------------------------------------------------------- */
+/* --- capabilities --- */
 
 static struct cap_ent *
 cap_find(struct cont_tab *tab, const uint8_t id[16])
@@ -360,9 +356,7 @@ cont_leave(struct cont_shard *cont)
 	pool_shard_put(pool);
 }
 
-/* --- ends
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- ends --- */
 
 static void
 cont_remove(struct cont_tab *tab, struct cont_shard *cont)

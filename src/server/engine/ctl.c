@@ -24,9 +24,7 @@ enum {
 	READY_POLL_MS = 10,
 };
 
-/* --- frame
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- frame --- */
 
 static void
 reply_msg(struct rpc_in *in, int status, const ProtobufCMessage *msg)
@@ -79,9 +77,7 @@ pools_ready(const struct engine *e, uint64_t deadline_ns)
 	return e->has_key ? 0 : -DER_AGAIN;
 }
 
-/* --- pools
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- pools --- */
 
 struct pool_work {
 	uuid_t uuid;
@@ -299,9 +295,7 @@ pool_query(struct rpc_in *in, void *arg)
 		eng__pool_query_req__free_unpacked(req, NULL);
 }
 
-/* --- containers
- * ------------------------------------------------------------------------------------------------
- */
+/* --- containers --- */
 
 struct cont_work {
 	const uint8_t *pool;
@@ -338,9 +332,7 @@ cont_destroy(struct rpc_in *in, void *arg)
 		eng__cont_destroy_req__free_unpacked(req, NULL);
 }
 
-/* --- the rest
- * --------------------------------------------------------------------------------------------------
- */
+/* --- the rest --- */
 
 static void co_fn
 map_push(struct rpc_in *in, void *arg)

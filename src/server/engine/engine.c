@@ -22,8 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* --- work on other xstreams
- * ------------------------------------------------------------------------------------ */
+/* --- work on other xstreams --- */
 
 struct each {
 	struct target *target;
@@ -86,9 +85,7 @@ engine_helper_end(struct engine *e)
 		co_waitq_wake_all(&e->helper_idle);
 }
 
-/* --- start
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- start --- */
 
 static int
 copy_str(const char **str)
@@ -240,9 +237,7 @@ begin_life(void *arg)
 	return co_spawn(e->sys, engine_life, e);
 }
 
-/* --- stop
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- stop --- */
 
 static int co_fn
 stop_target(struct target *t, void *arg)

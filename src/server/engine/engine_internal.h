@@ -80,19 +80,14 @@ struct engine {
 	bool stopping;
 };
 
-/* --- tier_dir.c: one directory of devices out of two
- * -------------------------------------------------------------- */
+/* --- tier_dir.c: one directory of devices out of two --- */
 int tier_dir_open(struct dev_dir *scm, struct dev_dir *nvme, struct dev_dir **ret_dir);
 
-/* --- target.c
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- target.c --- */
 int target_open(struct target *t); /* on its xstream */
 int co_fn target_close(struct target *t);
 
-/* --- engine.c
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- engine.c --- */
 /* Run fn on the xstream of every target at once; the first error, after all have ended. Called on
  * the system xstream. */
 int co_fn engine_each_target(struct engine *e, int co_fn (*fn)(struct target *t, void *arg),
@@ -101,8 +96,7 @@ int co_fn engine_each_target(struct engine *e, int co_fn (*fn)(struct target *t,
 int engine_helper(struct engine *e, void (*fn)(void *arg), void *arg);
 void engine_helper_end(struct engine *e);
 
-/* --- life.c: boot, join, heartbeats
- * -------------------------------------------------------------------------------- */
+/* --- life.c: boot, join, heartbeats --- */
 void co_fn engine_life(void *arg);
 /* Persist a higher ceiling; on the system xstream. */
 int co_fn engine_ceiling_raise(struct engine *e, uint64_t epoch);
@@ -118,8 +112,7 @@ int co_fn engine_start_member(struct engine *e, uint64_t raft_id, char *const *u
 void engine_space(struct engine *e, uint64_t *scm_total, uint64_t *scm_free, uint64_t *nvme_total,
 		  uint64_t *nvme_free);
 
-/* --- ctl.c: requests of the management service
- * --------------------------------------------------------------------- */
+/* --- ctl.c: requests of the management service --- */
 int engine_ctl_register(struct engine *e);
 
 #endif

@@ -80,9 +80,7 @@ set_key(daos_key_t *key, const char *text)
 	d_iov_set(key, (void *)text, strlen(text));
 }
 
-/* --- update
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- update --- */
 
 static int co_fn
 update(struct raw *r, daos_obj_id_t oid, const char *dkey, daos_iod_t *iod, const void *data,
@@ -152,9 +150,7 @@ raw_put(struct raw *r, daos_obj_id_t oid, const char *dkey, const void *data, ui
 	return update(r, oid, dkey, &iod, data, len, len > OBJ_INLINE_MAX, flags);
 }
 
-/* --- fetch
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- fetch --- */
 
 static int
 take_pieces(const struct obj_rw_rep *rep, uint8_t *buf, uint64_t len, bool bulk, uint64_t *ret_data)

@@ -74,8 +74,7 @@ static void __attribute__((format(printf, 2, 3))) fail(struct engine *e, const c
 		e->conf.on_error(text, e->conf.cb_arg);
 }
 
-/* --- superblock and clock
- * -------------------------------------------------------------------------------------- */
+/* --- superblock and clock --- */
 
 static int co_fn
 open_superblock(struct engine *e)
@@ -195,9 +194,7 @@ engine_ceiling_msg(struct xs_msg *msg)
 		atomic_store(&e->ceiling_asked, false);
 }
 
-/* --- pools
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- pools --- */
 
 /* Devices of pools that are not in the superblock: creations that a crash interrupted. */
 struct leftovers {
@@ -316,8 +313,7 @@ engine_space(struct engine *e, uint64_t *scm_total, uint64_t *scm_free, uint64_t
 	}
 }
 
-/* --- management service
- * ---------------------------------------------------------------------------------------- */
+/* --- management service --- */
 
 static const char *
 hint_uri(uint32_t i, void *arg)
@@ -527,9 +523,7 @@ take_uris(struct engine *e, char *const *uris, size_t nr, bool *ret_changed)
 	ms_conn_set_uris(e->ms, (const char *const *)uris, (uint32_t)nr);
 }
 
-/* --- join
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- join --- */
 
 static int co_fn
 take_join(struct engine *e, const Mgmt__JoinRep *rep)
@@ -609,9 +603,7 @@ join(struct engine *e)
 	return false;
 }
 
-/* --- heartbeats
- * ------------------------------------------------------------------------------------------------
- */
+/* --- heartbeats --- */
 
 enum beat {
 	BEAT_OK,
@@ -714,9 +706,7 @@ engine_refresh_map(struct engine *e, const uuid_t pool, uint32_t known)
 	protobuf_c_message_free_unpacked(msg, NULL);
 }
 
-/* --- all of it
- * -------------------------------------------------------------------------------------------------
- */
+/* --- all of it --- */
 
 static int co_fn
 boot(struct engine *e)

@@ -94,9 +94,7 @@ on_error(const char *text, void *arg)
 	pthread_kill(p->main_thread, SIGTERM);
 }
 
-/* --- options
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- options --- */
 
 enum option_id {
 	OPT_NAME = 256,
@@ -317,9 +315,7 @@ options_parse(int argc, char **argv, struct options *o)
 	return 0;
 }
 
-/* --- the process
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the process --- */
 
 static int
 log_setup(const struct options *o)

@@ -36,9 +36,7 @@ enum {
 	SB_CRC_FROM = 16, /* first byte covered */
 };
 
-/* --- encoding
- * --------------------------------------------------------------------------------------------------
- */
+/* --- encoding --- */
 
 static void
 body_encode(const struct superblock *sb, struct codec_wr *wr)
@@ -93,9 +91,7 @@ body_decode(struct superblock *sb, const uint8_t *buf, size_t len)
 	return codec_rd_end(&rd) != 0 ? -DER_CSUM : 0;
 }
 
-/* --- slots
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- slots --- */
 
 struct slot {
 	uint64_t seq;
@@ -252,9 +248,7 @@ sb_close(struct superblock *sb)
 	free(sb);
 }
 
-/* --- content
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- content --- */
 
 struct sb_pool *
 sb_pool_find(struct superblock *sb, const uuid_t uuid)

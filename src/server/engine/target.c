@@ -16,8 +16,7 @@
 #include "base/mem.h"
 #include "server/engine/engine_internal.h"
 
-/* --- what the object service asks of the engine
- * ---------------------------------------------------------------- */
+/* --- what the object service asks of the engine --- */
 
 static bool
 svc_may_serve(void *arg)
@@ -126,9 +125,7 @@ static const struct obj_svc_ops svc_ops = {
     .wrote = svc_wrote,
 };
 
-/* --- aggregation
- * -----------------------------------------------------------------------------------------------
- */
+/* --- aggregation --- */
 
 static void co_fn
 agg_sleep(struct target *t, uint64_t ms)
@@ -204,9 +201,7 @@ agg_run(void *arg)
 	co_future_complete(&t->agg_done, 0);
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- life --- */
 
 int
 target_open(struct target *t)

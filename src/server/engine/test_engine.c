@@ -63,8 +63,7 @@ struct world {
 	int stage;
 };
 
-/* --- the service's side
- * ---------------------------------------------------------------------------------------- */
+/* --- the service's side --- */
 
 static void
 reply_pb(struct rpc_in *in, const ProtobufCMessage *msg)
@@ -201,9 +200,7 @@ make_map(struct world *w, uint32_t version)
 	return map;
 }
 
-/* --- the world
- * -------------------------------------------------------------------------------------------------
- */
+/* --- the world --- */
 
 static struct xs *
 make_xs(const char *name, struct env *env)
@@ -359,8 +356,7 @@ client_do(struct world *w, int (*body)(struct world *w))
 	assert_int_equal(xs_call(w->client_xs, client_body, w), 0);
 }
 
-/* --- control requests
- * ------------------------------------------------------------------------------------------ */
+/* --- control requests --- */
 
 static int co_fn
 ctl(struct world *w, uint32_t opc, const ProtobufCMessage *msg, struct rpc_call *ret_call)
@@ -514,8 +510,7 @@ fill(uint8_t *buf, size_t len, uint64_t salt)
 		buf[i] = (uint8_t)hash_u64(salt + i / 8) + (uint8_t)i;
 }
 
-/* --- what must work
- * -------------------------------------------------------------------------------------------- */
+/* --- what must work --- */
 
 static int
 body_io(struct world *w)
@@ -605,8 +600,7 @@ test_io(void **state)
 	world_close(&w);
 }
 
-/* --- listing and query
- * ----------------------------------------------------------------------------------------- */
+/* --- listing and query --- */
 
 static int
 body_list(struct world *w)
@@ -707,8 +701,7 @@ test_list(void **state)
 	world_close(&w);
 }
 
-/* --- who may what
- * ---------------------------------------------------------------------------------------------- */
+/* --- who may what --- */
 
 static int
 body_rights(struct world *w)
@@ -781,8 +774,7 @@ test_rights(void **state)
 	world_close(&w);
 }
 
-/* --- maps, leases, clocks
- * -------------------------------------------------------------------------------------- */
+/* --- maps, leases, clocks --- */
 
 static int
 body_maps(struct world *w)
@@ -870,8 +862,7 @@ test_maps(void **state)
 	world_close(&w);
 }
 
-/* --- malformed requests
- * ---------------------------------------------------------------------------------------- */
+/* --- malformed requests --- */
 
 static int
 body_malformed(struct world *w)
@@ -949,9 +940,7 @@ test_malformed(void **state)
 	world_close(&w);
 }
 
-/* --- pools
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- pools --- */
 
 static int
 count_name(const char *name, uint64_t size, void *arg)
@@ -1075,8 +1064,7 @@ test_full(void **state)
 	world_close(&w);
 }
 
-/* --- many at a time
- * -------------------------------------------------------------------------------------------- */
+/* --- many at a time --- */
 
 struct writer {
 	struct world *w;
@@ -1134,9 +1122,7 @@ test_flood(void **state)
 	world_close(&w);
 }
 
-/* --- crashes
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- crashes --- */
 
 static uint64_t epoch_before;
 
@@ -1301,8 +1287,7 @@ test_pool_crash_points(void **state)
 	assert_true(points > 8);
 }
 
-/* --- start-up errors
- * ------------------------------------------------------------------------------------------- */
+/* --- start-up errors --- */
 
 static bool
 has_error(void *arg)

@@ -91,9 +91,7 @@ test_round_trip(void **state)
 	mem_disk_destroy(disk);
 }
 
-/* --- crashes
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- crashes --- */
 
 struct crash {
 	struct mem_disk *disk;
@@ -185,9 +183,7 @@ test_crash_points(void **state)
 	assert_true(points > 40);
 }
 
-/* --- rot
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- rot --- */
 
 static int
 rot_open(void *arg)

@@ -18,9 +18,7 @@
 #include "base/mem.h"
 #include "server/object/obj_internal.h"
 
-/* --- punch
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- punch --- */
 
 static int co_fn
 punch_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_punch *m,
@@ -77,9 +75,7 @@ obj_punch_handle(struct rpc_in *in, void *arg)
 		cont_leave(cont);
 }
 
-/* --- listing
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- listing --- */
 
 static_assert(sizeof(struct vos_anchor) == OBJ_ANCHOR_BYTES, "a position travels as its bytes");
 
@@ -307,9 +303,7 @@ obj_list_handle(struct rpc_in *in, void *arg)
 		cont_leave(cont);
 }
 
-/* --- key query
- * -------------------------------------------------------------------------------------------------
- */
+/* --- key query --- */
 
 static int co_fn
 query_run(struct cont_shard *cont, const struct obj_query *m, struct obj_query_rep *rep)

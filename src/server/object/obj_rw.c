@@ -25,9 +25,7 @@
 #include "base/mem.h"
 #include "server/object/obj_internal.h"
 
-/* --- update
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- update --- */
 
 /* Bytes of data that belong to the iods. */
 static int
@@ -213,9 +211,7 @@ obj_update_handle(struct rpc_in *in, void *arg)
 		cont_leave(cont);
 }
 
-/* --- fetch
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- fetch --- */
 
 /* A reply under construction. Small ones need no memory beside it. */
 struct fetch_out {
