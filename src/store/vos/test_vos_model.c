@@ -178,6 +178,7 @@ run_main(void *arg)
 	if (r->all)
 		check_rc(vos_cont_set_keep(r->cont, 1, NULL, 0), 0);
 	r->now = 100;
+	r->op.epoch = 1;
 	if (run_steps(r) != 0) {
 		fprintf(stderr, "seed %llu, step %u; last operation:\n",
 			(unsigned long long)r->seed, r->step);

@@ -220,7 +220,8 @@ int co_fn vos_cont_set_keep(struct vos_cont *cont, uint64_t floor, const uint64_
  * or above `below`, tombstones included; incremental: returns after about budget_ns with *ret_more
  * = true when there is more to do (call again with the same arguments). The caller vouches that
  * nothing at or below `below` is still to come: such updates and punches are refused with
- * -DER_TX_RESTART from then on. keep[] replaces that of vos_cont_set_keep. */
+ * -DER_TX_RESTART from then on (those that were in vos_update_end or vos_punch when the pass began
+ * are not: it stays below them). keep[] replaces that of vos_cont_set_keep. */
 int co_fn vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep,
 			uint32_t keep_nr, uint64_t budget_ns, bool *ret_more);
 

@@ -173,6 +173,7 @@ vos_cont_open(struct vos_pool *pool, const uuid_t uuid, struct vos_cont **ret_co
 		return 0;
 	}
 	heap_pin(pool->heap, cont->df_off, sizeof(*cont->df));
+	list_init(&cont->flights);
 	cont->pool = pool;
 	cont->refs = 1;
 	cont->id = cont->df->id;

@@ -112,8 +112,15 @@ struct vos_pool {
 	char name[64];
 };
 
+/* A change that has its epoch and is not committed yet: aggregation stays below it. */
+struct vos_flight {
+	struct list link;
+	uint64_t epoch;
+};
+
 struct vos_cont {
 	struct list link;
+	struct list flights;
 	struct vos_pool *pool;
 	struct vos_cont_df *df; /* pinned */
 	uint64_t df_off;
@@ -134,6 +141,19 @@ static inline int
 vos_cont_check(const struct vos_cont *cont)
 {
 	return cont->dead ? -DER_NO_HDL : 0;
+}
+
+static inline void
+vos_flight_begin(struct vos_cont *cont, struct vos_flight *flight, uint64_t epoch)
+{
+	flight->epoch = epoch;
+	list_push_back(&cont->flights, &flight->link);
+}
+
+static inline void
+vos_flight_end(struct vos_flight *flight)
+{
+	list_del(&flight->link);
 }
 
 /* --- transactions ----------------------------------------------------------------------- */

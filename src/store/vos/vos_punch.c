@@ -156,6 +156,7 @@ vos_punch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
 	    .log_bytes = 16384 + akey_nr * 1024ull,
 	    .wait = true,
 	};
+	struct vos_flight flight;
 	int rc;
 
 	rc = vos_cont_check(cont);
@@ -167,8 +168,10 @@ vos_punch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
 		args.log_bytes = HEAP_TX_LOG_MAX;
 	cont->refs++;
 	rc = punch_keys_check(&p, dkey, akeys, akey_nr);
+	vos_flight_begin(cont, &flight, epoch);
 	if (rc == 0)
 		rc = vos_tx_run(&args);
+	vos_flight_end(&flight);
 	free(p.akeys);
 	if (rc == 0 && !cont->dead && epoch <= cont->df->floor)
 		vos_reclaim_punched(cont, oid, p.dkey.buf != NULL ? &p.dkey : NULL);

@@ -129,6 +129,7 @@ dying_run(struct vos_pool *pool)
 	if (cont == NULL)
 		return -DER_NOMEM;
 	list_init(&cont->link);
+	list_init(&cont->flights);
 	cont->pool = pool;
 	cont->df_off = pool->df->dying;
 	rc = heap_fault(pool->heap, cont->df_off, sizeof(*cont->df));

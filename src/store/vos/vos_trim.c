@@ -841,6 +841,42 @@ same_keep(const struct vos_cont *cont, const uint64_t *keep, uint32_t keep_nr)
 	return matched == cont->keep_nr;
 }
 
+/* Changes under way that have their epochs must still find room above. */
+static uint64_t
+below_flights(const struct vos_cont *cont, uint64_t below)
+{
+	const struct list *l;
+
+	list_for_each (l, &cont->flights) {
+		const struct vos_flight *flight = list_entry(l, struct vos_flight, link);
+
+		if (flight->epoch <= below)
+			below = flight->epoch - 1;
+	}
+	return below;
+}
+
+/* A new pass; none (cont->agg stays NULL) when changes under way leave nothing to do. */
+static int co_fn
+agg_start(struct vos_cont *cont, uint64_t want, const uint64_t *keep, uint32_t keep_nr)
+{
+	uint64_t below = below_flights(cont, want);
+	int rc;
+
+	vos_trim_destroy(cont->agg);
+	cont->agg = NULL;
+	if (below < cont->df->agg_epoch || below == 0)
+		return 0;
+	rc = vos_cont_set_aggregated(cont, below, keep, keep_nr);
+	if (rc == 0)
+		rc = vos_trim_create(cont, VOS_TRIM_BELOW, below, &cont->agg);
+	if (rc != 0)
+		return rc;
+	cont->agg->want = want;
+	cont->agg->clean = cont->agg_done;
+	return 0;
+}
+
 int co_fn
 vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep, uint32_t keep_nr,
 	      uint64_t budget_ns, bool *ret_more)
@@ -859,15 +895,9 @@ vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep, uint3
 		return -DER_BUSY;
 	cont->agg_running = true;
 	cont->refs++;
-	if (cont->agg == NULL || cont->agg->below != below || !same_keep(cont, keep, keep_nr)) {
-		vos_trim_destroy(cont->agg);
-		cont->agg = NULL;
-		rc = vos_cont_set_aggregated(cont, below, keep, keep_nr);
-		if (rc == 0)
-			rc = vos_trim_create(cont, VOS_TRIM_BELOW, below, &cont->agg);
-		if (rc == 0)
-			cont->agg->clean = cont->agg_done;
-	}
+	if (cont->agg == NULL || cont->agg->want != below || !same_keep(cont, keep, keep_nr))
+		rc = agg_start(cont, below, keep, keep_nr);
+	more = cont->agg != NULL;
 	while (rc == 0 && more) {
 		rc = vos_trim_step(cont->agg, &more);
 		if (xs_now_fresh_ns(xs) >= end_ns)
@@ -875,8 +905,8 @@ vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep, uint3
 		if (rc == 0 && more)
 			co_yield();
 	}
-	if (rc == 0 && !more) {
-		cont->agg_done = below;
+	if (rc == 0 && !more && cont->agg != NULL) {
+		cont->agg_done = cont->agg->below;
 		vos_trim_destroy(cont->agg);
 		cont->agg = NULL;
 	}

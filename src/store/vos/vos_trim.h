@@ -41,6 +41,7 @@ struct vos_trim {
 	struct vos_cont *cont;
 	enum vos_trim_mode mode;
 	uint64_t below; /* VOS_TRIM_BELOW */
+	uint64_t want;  /* ... as asked for; below stays under changes under way */
 	uint64_t
 	    clean; /* what has not changed since this epoch needs no look; 0 = everything does */
 	/* scope */

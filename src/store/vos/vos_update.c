@@ -861,11 +861,13 @@ vos_update_end(struct vos_update *up)
 	    .arg = up,
 	    .wait = true,
 	};
+	struct vos_flight flight;
 	uint32_t i;
 	int rc;
 
 	if (args.log_bytes > HEAP_TX_LOG_MAX)
 		args.log_bytes = HEAP_TX_LOG_MAX;
+	vos_flight_begin(up->cont, &flight, up->io.epoch);
 	rc = write_data(up);
 	if (rc == 0) {
 		rc = vos_tx_run(&args);
@@ -873,6 +875,7 @@ vos_update_end(struct vos_update *up)
 		for (i = 0; !args.committed && i < up->piece_nr; i++)
 			up->pieces[i].published = false;
 	}
+	vos_flight_end(&flight);
 	update_release(up);
 	return rc;
 }
