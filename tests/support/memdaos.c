@@ -122,6 +122,7 @@ static struct {
 	bool empty_pages;
 	uint32_t page_turn;
 	uint32_t groups;
+	daos_oclass_id_t refused;
 	int inits;
 } mem = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER, .groups = 4};
 
@@ -229,6 +230,7 @@ memdaos_reset(const char *pool_label)
 	mem.page = 0;
 	mem.empty_pages = false;
 	mem.groups = 4;
+	mem.refused = 0;
 	mem.inits = 0;
 }
 
@@ -299,6 +301,12 @@ void
 memdaos_set_groups(uint32_t nr)
 {
 	mem.groups = nr;
+}
+
+void
+memdaos_refuse_class(daos_oclass_id_t cid)
+{
+	mem.refused = cid;
 }
 
 /* Count, and ask the hook. */
@@ -1205,6 +1213,8 @@ object_open(daos_handle_t coh, int type, daos_obj_id_t oid, unsigned mode, uint6
 		rc = -DER_NO_HDL;
 	} else if (c->mode == DAOS_COO_RO && mode == DAOS_OO_RW) {
 		rc = -DER_NO_PERM;
+	} else if (mem.refused != 0 && daos_obj_id2class(oid) == mem.refused) {
+		rc = -DER_NOTSUPPORTED;
 	} else {
 		*oh = handle_new_locked(type, c->cont, &h);
 		h->oid = oid;
@@ -1281,6 +1291,8 @@ punch(daos_handle_t oh, enum punch_kind kind, uint64_t flags, unsigned nr, daos_
 		goto out;
 	}
 	o = object_locked(h->cont, h->oid, true);
+	if (kind == PUNCH_OBJ && o->dkeys == NULL && (flags & DAOS_COND_PUNCH) != 0)
+		rc = -DER_NONEXIST;
 	if (kind == PUNCH_OBJ)
 		object_clear(o);
 	for (i = 0; rc == 0 && i < nr; i++) {

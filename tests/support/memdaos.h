@@ -59,6 +59,9 @@ void memdaos_set_page(uint32_t max_keys, bool empty_pages);
 /* Number of redundancy groups that "as many as there is room for" means. */
 void memdaos_set_groups(uint32_t nr);
 
+/* Objects of this class cannot be opened; 0: all can. */
+void memdaos_refuse_class(daos_oclass_id_t cid);
+
 /* Objects that have something in them. */
 uint32_t memdaos_objects(daos_handle_t coh);
 /* Does an object have anything in it? */

@@ -500,39 +500,45 @@ open_existing(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int 
 	return rc;
 }
 
-/* Create name, or open what is there unless O_EXCL. *ret_e is filled for what was created: mode 0
- * otherwise. */
+/*
+ * Create name, or open what is there unless O_EXCL. *ret_e is filled for what was created: mode 0
+ * otherwise. The object is opened before the name is made, so that what cannot be opened (a class
+ * that this system does not have) gets no name.
+ */
 static int
 create(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, int flags,
        daos_oclass_id_t cid, daos_size_t chunk_size, const char *value,
        const struct dfs_owner *owner, struct dfs_entry *ret_e, dfs_obj_t **obj)
 {
 	struct dfs_entry e;
+	dfs_obj_t *new_obj;
 	char *copy = NULL;
 	int rc;
 
 	memset(ret_e, 0, sizeof(*ret_e));
 	for (;;) {
 		rc = entry_prepare(dfs, parent, mode, cid, chunk_size, value, owner, &e);
+		if (rc == 0 && S_ISLNK(mode) && (copy = strdup(value)) == NULL)
+			rc = ENOMEM;
 		if (rc == 0)
-			rc = entry_insert(parent->oh, name, &e, S_ISLNK(mode) ? value : NULL);
-		if (rc == EEXIST && (flags & O_EXCL) == 0) {
-			rc = open_existing(dfs, parent, name, mode, flags, obj);
-			if (rc == ENOENT)
-				continue; /* removed meanwhile: then it is ours to create */
+			rc = obj_open_entry(dfs, &parent->oid, parent->node, name, &e, flags, copy,
+					    &new_obj);
+		if (rc != 0)
 			return rc;
+		rc = entry_insert(parent->oh, name, &e, S_ISLNK(mode) ? value : NULL);
+		if (rc == 0) {
+			*ret_e = e;
+			*obj = new_obj;
+			return 0;
 		}
-		break;
+		dfs_release(new_obj);
+		if (rc != EEXIST || (flags & O_EXCL) != 0)
+			return rc;
+		rc = open_existing(dfs, parent, name, mode, flags, obj);
+		if (rc != ENOENT)
+			return rc;
+		/* removed meanwhile: then it is ours to create */
 	}
-	if (rc != 0)
-		return rc;
-	if (S_ISLNK(mode)) {
-		copy = strdup(value);
-		if (copy == NULL)
-			return ENOMEM;
-	}
-	*ret_e = e;
-	return obj_open_entry(dfs, &parent->oid, parent->node, name, &e, flags, copy, obj);
 }
 
 static int
@@ -594,6 +600,7 @@ int
 dfs_mkdir(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, daos_oclass_id_t cid)
 {
 	struct dfs_entry e;
+	daos_handle_t oh;
 	int rc;
 
 	if (dfs == NULL)
@@ -607,7 +614,13 @@ dfs_mkdir(dfs_t *dfs, dfs_obj_t *parent, const char *name, mode_t mode, daos_ocl
 	if (!S_ISDIR(parent->mode))
 		return ENOTDIR;
 	rc = entry_prepare(dfs, parent, S_IFDIR | (mode & 07777), cid, 0, NULL, NULL, &e);
-	return rc == 0 ? entry_insert(parent->oh, name, &e, NULL) : rc;
+	/* what cannot be opened gets no name */
+	if (rc == 0)
+		rc = dir_open_oid(dfs, e.oid, O_RDWR, &oh);
+	if (rc != 0)
+		return rc;
+	daos_obj_close(oh, NULL);
+	return entry_insert(parent->oh, name, &e, NULL);
 }
 
 int

@@ -223,6 +223,22 @@ test_open(void **state)
 	rc_is(dfs_release(NULL), EINVAL);
 }
 
+/* An object that cannot be opened gets no name. */
+static void
+test_open_fails(void **state)
+{
+	dfs_obj_t *obj;
+
+	memdaos_refuse_class(OC_RP_3G1);
+	rc_is(
+	    dfs_open(t_dfs, NULL, "f", S_IFREG | 0644, O_CREAT | O_RDWR, OC_RP_3G1, 0, NULL, &obj),
+	    ENOTSUP);
+	rc_is(t_exists(NULL, "f"), ENOENT);
+	rc_is(dfs_mkdir(t_dfs, NULL, "d", 0755, OC_RP_3G1), ENOTSUP);
+	rc_is(t_exists(NULL, "d"), ENOENT);
+	memdaos_refuse_class(0);
+}
+
 static void
 test_long_names(void **state)
 {
@@ -358,9 +374,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(test_lookup), T(test_links),      T(test_loops),  T(test_link_values),
-	    T(test_open),   T(test_long_names), T(test_prefix), T(test_defaults),
-	    T(test_dup),    T(test_passed_dir),
+	    T(test_lookup),   T(test_links),      T(test_loops),      T(test_link_values),
+	    T(test_open),     T(test_open_fails), T(test_long_names), T(test_prefix),
+	    T(test_defaults), T(test_dup),        T(test_passed_dir),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
