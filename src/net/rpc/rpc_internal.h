@@ -38,7 +38,7 @@ enum {
 
 /* Liveness. See rpc_peer.c. */
 #define RPC_PROBE_FIRST_NS (50 * MSEC)
-#define RPC_PROBE_AGAIN_NS (5 * MSEC)
+#define RPC_PROBE_AGAIN_NS (1 * MSEC)
 #define RPC_PING_FIRST_NS  (250 * MSEC)
 #define RPC_PING_EVERY_NS  (1 * SEC)
 #define RPC_PING_DEAD_NS   (3 * SEC)

@@ -286,17 +286,41 @@ t_check_ends(struct t_client *c)
 	assert_int_equal(rpc_call_send(c->ep, c->peer, &call), -DER_TIMEDOUT);
 }
 
+/* A number the server keeps. */
+static inline uint64_t
+t_number(struct t_client *c, uint32_t opc)
+{
+	struct rpc_call call = {.opc = opc};
+	uint64_t nr = UINT64_MAX;
+
+	assert_int_equal(rpc_call_send(c->ep, c->peer, &call), 0);
+	assert_int_equal(call.reply_len, 8);
+	memcpy(&nr, call.reply, 8);
+	rpc_call_fini(&call);
+	return le64toh(nr);
+}
+
 /* Memory handed to a server that is slow to use it comes back at the deadline, untouched. */
 static inline void
 t_check_bulk_ends(struct t_client *c)
 {
+	uint64_t i;
+
 	assert_int_equal(t_check_bulk(c, 1 << 20, 1, false, T_PULL_SLEEP, 100 * T_MS, 20 * T_MS),
 			 -DER_TIMEDOUT);
 	assert_int_equal(t_check_bulk(c, 1 << 20, 1, true, T_PUSH_SLEEP, 100 * T_MS, 20 * T_MS),
 			 -DER_TIMEDOUT);
-	assert_int_equal(t_check_bulk(c, 8 << 20, 1, true, T_PUSH_LOOP, 300 * T_MS, 20 * T_MS),
-			 -DER_TIMEDOUT);
+	/* In the middle of transfers. */
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(
+		    t_check_bulk(c, 4 << 20, 1, true, T_PUSH_LOOP, 2 * T_SEC, (150 + i) * T_MS),
+		    -DER_TIMEDOUT);
+		assert_int_equal(
+		    t_check_bulk(c, 4 << 20, 1, false, T_PULL_LOOP, 2 * T_SEC, (150 + i) * T_MS),
+		    -DER_TIMEDOUT);
+	}
 	co_sleep_ns(150 * T_MS);
+	assert_int_equal(t_number(c, T_GARBAGE), 0);
 	assert_int_equal(t_check_echo(c, 100, 9), 0);
 	assert_int_equal(t_check_bulk(c, 1 << 20, 3, false, T_PULL, 0, 0), 0);
 	assert_int_equal(t_check_bulk(c, 1 << 20, 3, true, T_PUSH, 0, 0), 0);

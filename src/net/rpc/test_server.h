@@ -25,6 +25,8 @@ enum {
 	T_STOP,      /* reply, then end the server */
 	T_COUNT,     /* how many echoes were handled so far */
 	T_PUSH_LOOP, /* u64 ns, description: push again and again for so long */
+	T_PULL_LOOP,
+	T_GARBAGE, /* u64: pulls that succeeded with other bytes than the client registered */
 };
 
 struct t_server {
@@ -34,6 +36,7 @@ struct t_server {
 	struct co_waitq stopping;
 	uint64_t echo_nr;
 	/* Tests look at these from other threads. */
+	uint64_t garbage_nr;
 	_Atomic uint64_t move_nr; /* transfers begun */
 	_Atomic int last_bulk_rc;
 	_Atomic uint64_t bulk_timeout_ns; /* 0 = default */
@@ -83,9 +86,8 @@ t_move(struct rpc_in *in, struct t_server *srv, bool sleep, bool put, bool loop)
 	desc.len = (uint32_t)codec_rd_left(&rd);
 	size = rpc_bulk_desc_size(&desc);
 	buf = malloc(size + 1);
-	if (put)
-		for (i = 0; i < size; i++)
-			buf[i] = t_pattern(i);
+	for (i = 0; put && i < size; i++)
+		buf[i] = t_pattern(i);
 	if (sleep)
 		co_sleep_ns(ns);
 	iov.iov_base = buf;
@@ -100,11 +102,17 @@ t_move(struct rpc_in *in, struct t_server *srv, bool sleep, bool put, bool loop)
 			rc = rpc_bulk_push(in, &desc, 0, &iov, 1, deadline);
 		else
 			rc = rpc_bulk_pull(in, &desc, 0, &iov, 1, deadline);
+		/* What t_check_bulk() put into memory of one piece. */
+		for (i = 0; loop && rc == 0 && !put && i < size; i++) {
+			if (buf[i] == (uint8_t)(i * 13))
+				continue;
+			srv->garbage_nr++;
+			break;
+		}
 	} while (rc == 0 && xs_now_ns(srv->xs) < until);
 	srv->last_bulk_rc = rc;
-	if (rc == 0 && !put)
-		for (i = 0; i < size; i++)
-			sum = sum * 31 + buf[i];
+	for (i = 0; rc == 0 && !put && i < size; i++)
+		sum = sum * 31 + buf[i];
 	sum = htole64(sum);
 	memcpy(reply, &sum, 8);
 	iov.iov_base = reply;
@@ -144,6 +152,12 @@ t_push_loop(struct rpc_in *in, void *arg)
 }
 
 static inline void
+t_pull_loop(struct rpc_in *in, void *arg)
+{
+	t_move(in, arg, false, false, true);
+}
+
+static inline void
 t_no_reply(struct rpc_in *in, void *arg)
 {
 }
@@ -177,6 +191,16 @@ t_count(struct rpc_in *in, void *arg)
 	rpc_reply(in, 0, &iov, 1);
 }
 
+static inline void
+t_garbage(struct rpc_in *in, void *arg)
+{
+	struct t_server *srv = arg;
+	uint64_t nr = htole64(srv->garbage_nr);
+	struct iovec iov = {.iov_base = &nr, .iov_len = sizeof(nr)};
+
+	rpc_reply(in, 0, &iov, 1);
+}
+
 static inline int
 t_server_open(struct t_server *srv, struct xs *xs, struct net *net, uint16_t port)
 {
@@ -187,7 +211,8 @@ t_server_open(struct t_server *srv, struct xs *xs, struct net *net, uint16_t por
 	    {T_ECHO, t_echo},         {T_SLEEP, t_sleep},           {T_PULL, t_pull},
 	    {T_PUSH, t_push},         {T_PULL_SLEEP, t_pull_sleep}, {T_PUSH_SLEEP, t_push_sleep},
 	    {T_NO_REPLY, t_no_reply}, {T_STATUS, t_status},         {T_STOP, t_stop},
-	    {T_COUNT, t_count},       {T_PUSH_LOOP, t_push_loop},
+	    {T_COUNT, t_count},       {T_PUSH_LOOP, t_push_loop},   {T_PULL_LOOP, t_pull_loop},
+	    {T_GARBAGE, t_garbage},
 	};
 	struct rpc_ep_conf conf = {.xs = xs, .net = net, .port = port, .accept_calls = true};
 	size_t i;
