@@ -265,8 +265,7 @@ write_appends(struct rnode *node)
 	}
 	while ((w = list_first(&done, struct rnode_write, link)) != NULL) {
 		list_del(&w->link);
-		w->status = rc != 0 ? RAFT_CANCELED : 0;
-		rnode_post(node, &w->ev, write_done);
+		rnode_post(node, &w->ev, write_done); /* status 0, also when closing */
 	}
 }
 
@@ -313,7 +312,7 @@ rnode_writer(void *arg)
 	}
 	while ((w = list_first(&node->writes, struct rnode_write, link)) != NULL) {
 		list_del(&w->link);
-		w->status = RAFT_CANCELED;
+		w->status = w->kind == WRITE_APPEND ? 0 : RAFT_CANCELED;
 		rnode_post(node, &w->ev, write_done);
 	}
 	node->writer_done = true;
