@@ -355,6 +355,6 @@ dfs_dir_anchor_set(dfs_obj_t *obj, const char name[], daos_anchor_t *anchor)
 	if (rc != 0)
 		return rc;
 	d_iov_set(&dkey, (void *)name, strlen(name));
-	return daos_der2errno(
-	    daos_obj_key2anchor(obj->oh, DAOS_TX_NONE, &dkey, NULL, anchor, NULL));
+	rc = daos_obj_key2anchor(obj->oh, DAOS_TX_NONE, &dkey, NULL, anchor, NULL);
+	return rc == -DER_NOSYS ? ENOTSUP : daos_der2errno(rc);
 }
