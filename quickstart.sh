@@ -127,14 +127,7 @@ fi
 
 # --- configuration: written once, then the user's to edit --------------------------------------------------------------
 write_config() {
-	local n=${ranks:-4} i free_gib scm bdev
-	free_gib=$(($(df -B1 --output=avail "$dir" | tail -n 1) / 1073741824))
-	# thin files: what is offered is at most half of what is free now
-	scm=$((free_gib / 2 / n / 8)) bdev=$((free_gib / 2 / n))
-	[ "$scm" -ge 1 ] || scm=1
-	[ "$scm" -le 2 ] || scm=2
-	[ "$bdev" -ge 1 ] || die "$dir has only $free_gib GiB free; $n ranks need at least $((n * 4))"
-	[ "$bdev" -le 16 ] || bdev=16
+	local n=${ranks:-4} i
 	{
 		cat <<YAML
 name: daos_server
@@ -157,10 +150,8 @@ YAML
   storage:
   - class: file
     scm_mount: $dir/storage/engine$i/scm
-    scm_size: $scm
   - class: file
     bdev_list: [$dir/storage/engine$i/nvme]
-    bdev_size: $bdev
 YAML
 		done
 	} >"$dir/etc/daos_server.yml"
@@ -219,9 +210,17 @@ say "$n ranks have joined"
 step_log=$log/quickstart.log
 fresh=0
 if ! daos pool query "$pool" >"$step_log" 2>&1; then
-	size=$(awk '/bdev_size/ {s += $2} END {printf "%dGiB", s * 9 / 10}' "$dir/etc/daos_server.yml")
-	dmg pool create --size="$size" "$pool" >"$step_log" 2>&1 || die "cannot create pool $pool" "$step_log"
-	say "created pool $pool ($size)"
+	# per rank, in MiB: at most half of what is free now, and no more than a trial needs
+	free_mib=$(($(df -B1 --output=avail "$dir" | tail -n 1) / 1048576))
+	nvme=$((free_mib / 2 / n))
+	[ $nvme -ge 192 ] || die "$dir has only $free_mib MiB free; $n ranks need $((n * 400))"
+	scm=$((nvme / 8)) nvme=$((nvme - nvme / 8))
+	[ $scm -ge 64 ] || scm=64
+	[ $scm -le 512 ] || scm=512
+	[ $nvme -le 8192 ] || nvme=8192
+	dmg pool create --scm-size="${scm}MiB" --nvme-size="${nvme}MiB" "$pool" >"$step_log" 2>&1 ||
+		die "cannot create pool $pool" "$step_log"
+	say "created pool $pool ($(((scm + nvme) * n / 1024)) GiB on $n ranks)"
 fi
 if ! daos container query "$pool" "$cont" >"$step_log" 2>&1; then
 	daos container create --type=POSIX "$pool" "$cont" >"$step_log" 2>&1 ||
