@@ -101,6 +101,7 @@ world_open(struct world *w, uint64_t seed)
 	conf = (struct rpc_ep_conf){.xs = w->client_xs, .net = w->client_net};
 	assert_int_equal(rpc_ep_open(&conf, &w->c.ep), 0);
 	w->c.xs = w->client_xs;
+	w->c.sim = true;
 }
 
 static uint64_t
