@@ -240,7 +240,7 @@ body_faults(struct world *w)
 	assert_int_equal(sim_net_set_link(w->sn, SIM_NODE_ANY, SIM_NODE_ANY, &link), 0);
 	assert_true(t_check_many(&w->c, 16, 25) > 300);
 	for (i = 0; i < 20; i++) {
-		rc = t_check_bulk(&w->c, 1 + i * 200000, 1 + i, i % 2 == 0,
+		rc = t_check_bulk(&w->c, 1 + i * 60000, 1 + i, i % 2 == 0,
 				  i % 2 == 0 ? T_PUSH : T_PULL, 0, 0);
 		assert_true(rc == 0 || rc == -DER_UNREACH || rc == -DER_TIMEDOUT);
 		ok += rc == 0;
