@@ -603,10 +603,11 @@ dfs_sys_mkdir_p(dfs_sys_t *s, const char *dir_path, mode_t mode, daos_oclass_id_
 		if (c == '\0')
 			break;
 	}
-	/* what was there already is fine if it is a directory */
-	if (rc == EEXIST && dfs_sys_stat(s, dir_path, 0, &st) == 0 && S_ISDIR(st.st_mode))
-		rc = 0;
-	return rc;
+	if (rc != EEXIST)
+		return rc;
+	/* what was there already is fine if it is a directory, and still there */
+	rc = dfs_sys_stat(s, dir_path, 0, &st);
+	return rc == 0 && !S_ISDIR(st.st_mode) ? EEXIST : rc;
 }
 
 static int
