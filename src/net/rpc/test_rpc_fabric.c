@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -920,8 +920,11 @@ main(int argc, char **argv)
 
 	log_set_level(LOG_LVL_CRIT);
 	provider = getenv("TEST_PROVIDER");
-	if (argc == 3)
+	if (argc == 3) {
 		log_set_level(LOG_LVL_ERR);
+		/* Not to be left behind by a test that fails. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	}
 	if (argc == 3 && strcmp(argv[1], "server") == 0)
 		return role_server(argv[2]);
 	if (argc == 3 && strncmp(argv[1], "client-", 7) == 0)
