@@ -1214,7 +1214,7 @@ object_open(daos_handle_t coh, int type, daos_obj_id_t oid, unsigned mode, uint6
 	} else if (c->mode == DAOS_COO_RO && mode == DAOS_OO_RW) {
 		rc = -DER_NO_PERM;
 	} else if (mem.refused != 0 && daos_obj_id2class(oid) == mem.refused) {
-		rc = -DER_NOTSUPPORTED;
+		rc = -DER_NOSYS;
 	} else {
 		*oh = handle_new_locked(type, c->cont, &h);
 		h->oid = oid;

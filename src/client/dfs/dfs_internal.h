@@ -118,6 +118,8 @@ daos_oclass_id_t class_for_new(const dfs_t *dfs, const struct dfs_obj *parent, d
 			       bool dir);
 daos_size_t chunk_for_new(const dfs_t *dfs, const struct dfs_obj *parent, daos_size_t chunk);
 void now(struct timespec *ts);
+/* errno of opening an object: ENOTSUP for a class that is not available. */
+int open_errno(int rc);
 /* The object of a directory, and whether it is empty. */
 int dir_open_oid(dfs_t *dfs, daos_obj_id_t oid, int flags, daos_handle_t *ret_oh);
 int dir_is_empty(daos_handle_t oh, bool *ret_empty);

@@ -251,7 +251,7 @@ sb_write(daos_handle_t coh, const struct sb *sb, daos_obj_id_t super, daos_obj_i
 
 	rc = daos_obj_open(coh, super, DAOS_OO_RW, &oh, NULL);
 	if (rc != 0)
-		return daos_der2errno(rc);
+		return open_errno(rc);
 	now(&e.mtime);
 	e.ctime = e.mtime;
 	rc = entry_insert(oh, ROOT_NAME, &e, NULL);

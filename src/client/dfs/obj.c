@@ -33,12 +33,18 @@ dir_or_root(dfs_t *dfs, dfs_obj_t *parent)
 }
 
 int
+open_errno(int rc)
+{
+	return rc == -DER_NOSYS ? ENOTSUP : daos_der2errno(rc);
+}
+
+int
 dir_open_oid(dfs_t *dfs, daos_obj_id_t oid, int flags, daos_handle_t *ret_oh)
 {
 	unsigned mode =
 	    (flags & O_ACCMODE) == O_RDONLY || dfs->amode == O_RDONLY ? DAOS_OO_RO : DAOS_OO_RW;
 
-	return daos_der2errno(daos_obj_open(dfs->coh, oid, mode, ret_oh, NULL));
+	return open_errno(daos_obj_open(dfs->coh, oid, mode, ret_oh, NULL));
 }
 
 /* --- ways to directories
@@ -135,7 +141,7 @@ obj_open_entry(dfs_t *dfs, const daos_obj_id_t *parent_oid, struct dfs_node *up,
 			obj->chunk_size = dfs->attr.da_chunk_size;
 		rc = daos_array_open_with_attr(dfs->coh, e->oid, DAOS_TX_NONE, mode, 1,
 					       obj->chunk_size, &obj->oh, NULL);
-		rc = daos_der2errno(rc);
+		rc = open_errno(rc);
 	}
 	if (rc != 0) {
 		obj_free(obj);
