@@ -84,8 +84,6 @@ int oclass_max_groups(const struct pool_map *map, daos_oclass_id_t cid, bool ran
  * what classes must fit. */
 uint32_t pool_map_member_nr(const struct pool_map *map);
 uint32_t pool_map_member_domain_nr(const struct pool_map *map, bool rank_level);
-/* Value of PoolMap.slot_bits for a new pool of so many targets. */
-uint32_t pool_map_slot_bits(uint32_t target_nr);
 
 /* --- placement --- */
 enum { PLACE_SHARD_MAX = 128 + 8 };

@@ -27,7 +27,6 @@ test_map_init(struct test_map *tm, uint32_t node_nr, uint32_t ranks_per_node,
 		for (uint32_t r = 0; r < ranks_per_node; r++)
 			test_map_add_rank(tm, path, targets_per_rank[i % pattern_nr]);
 	}
-	msg->slot_bits = pool_map_slot_bits((uint32_t)msg->n_targets);
 }
 
 void
@@ -62,7 +61,7 @@ test_map_add_rank(struct test_map *tm, const char *path, uint32_t target_nr)
 		t->index = i;
 		t->id = id++;
 		t->state = TGT_ST_UPIN;
-		t->in_ver = 1;
+		t->in_ver = msg->version;
 		msg->targets[msg->n_targets++] = t;
 	}
 }

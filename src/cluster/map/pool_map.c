@@ -300,14 +300,28 @@ list_members(struct pool_map *map, enum map_level lvl)
 	return 0;
 }
 
-uint32_t
-pool_map_slot_bits(uint32_t target_nr)
+/*
+ * log2 of the slots: at least four times the targets that the pool was made with, so that it can
+ * grow without moving what it need not. Targets are never taken off a map, so this never changes,
+ * until a pool grows beyond all its slots: then everything moves, once.
+ */
+static uint32_t
+slot_bits(const struct pool_map *map)
 {
+	uint32_t last_id = map->targets[map->target_nr - 1].id;
+	uint32_t first_nr = 0;
 	uint32_t bits = 0;
 
-	while (bits < 20 && (1u << bits) < target_nr)
+	for (uint32_t i = 0; i < map->target_nr; i++) {
+		if (map->targets[i].in_ver <= 1)
+			first_nr = map->targets[i].id + 1;
+	}
+	while ((1u << bits) < first_nr)
 		bits++;
-	return bits + 2;
+	bits += 2;
+	while ((1u << bits) <= last_id)
+		bits++;
+	return bits;
 }
 
 /* Shuffled with fixed numbers: the same in every process. */
@@ -325,19 +339,12 @@ make_sbox(struct pool_map *map)
 }
 
 static int
-prepare(struct pool_map *map, uint32_t slot_bits)
+prepare(struct pool_map *map)
 {
 	uint32_t last_id = map->targets[map->target_nr - 1].id;
-	uint32_t least = 0;
 	int rc;
 
-	while ((1u << least) <= last_id)
-		least++;
-	map->slot_bits = slot_bits != 0 ? slot_bits : pool_map_slot_bits(last_id + 1);
-	if (map->slot_bits < least)
-		map->slot_bits =
-		    least; /* grew far beyond what it was made for: everything moves once */
-
+	map->slot_bits = slot_bits(map);
 	make_sbox(map);
 
 	map->id_nr = last_id + 1;
@@ -380,8 +387,7 @@ pool_map_from_msg(const struct Mgmt__PoolMap *msg, struct pool_map **ret_map)
 	int rc;
 
 	if (msg->pool_uuid.len != sizeof(uuid_t) || msg->n_targets == 0 || msg->n_ranks == 0 ||
-	    msg->n_targets > MAP_TARGET_ID_MAX || msg->n_ranks > MAP_TARGET_ID_MAX ||
-	    msg->slot_bits > 24)
+	    msg->n_targets > MAP_TARGET_ID_MAX || msg->n_ranks > MAP_TARGET_ID_MAX)
 		return -DER_INVAL;
 	map = mem_new(struct pool_map);
 	if (map == NULL)
@@ -395,7 +401,7 @@ pool_map_from_msg(const struct Mgmt__PoolMap *msg, struct pool_map **ret_map)
 	if (rc == 0)
 		rc = check_places(map);
 	if (rc == 0)
-		rc = prepare(map, msg->slot_bits);
+		rc = prepare(map);
 	if (rc != 0)
 		return rc;
 

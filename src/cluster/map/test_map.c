@@ -104,7 +104,6 @@ test_inconsistent(void **state)
 	CHECK_REFUSED(m->pool_uuid.len, 15);
 	CHECK_REFUSED(m->n_targets, 0);
 	CHECK_REFUSED(m->n_ranks, 0);
-	CHECK_REFUSED(m->slot_bits, 99);
 	CHECK_REFUSED(m->ranks[1]->rank, 0); /* twice the same rank */
 	CHECK_REFUSED(m->ranks[1]->rank, MGMT_RANK_NONE);
 	CHECK_REFUSED(m->ranks[1]->target_nr, 3);          /* index beyond the rank */

@@ -361,8 +361,8 @@ test_addition_takes_its_part(void **state)
 
 			test_map_init(&tm, nodes[k], 1, four, 1);
 			map = test_map_make(&tm);
-			test_map_add_rank(&tm, "/new", 4);
 			tm.msg->version++;
+			test_map_add_rank(&tm, "/new", 4);
 			more = test_map_make(&tm);
 			shape = make_shape(map, classes[c]);
 			for (uint32_t n = 0; n < obj_nr; n++) {
