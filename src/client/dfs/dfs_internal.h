@@ -149,6 +149,8 @@ void daos_event_errno_rc(daos_event_t *ev);
 /* As dfs_read() and dfs_write() with one buffer; read_size is NULL for writes. */
 int io_buffer(dfs_t *dfs, dfs_obj_t *obj, void *buf, daos_size_t size, daos_off_t off,
 	      daos_size_t *read_size, bool write, daos_event_t *ev);
+/* Free everything that an object holds. */
+int object_punch(dfs_t *dfs, daos_obj_id_t oid, mode_t mode);
 /* Where an object's entry is: its directory's handle, to be closed with parent_put. */
 int parent_get(dfs_t *dfs, const dfs_obj_t *obj, daos_handle_t *ret_oh);
 void parent_put(dfs_t *dfs, const dfs_obj_t *obj, daos_handle_t oh);

@@ -40,7 +40,7 @@ dir_is_empty(daos_handle_t oh, bool *ret_empty)
 	return 0;
 }
 
-static int
+int
 object_punch(dfs_t *dfs, daos_obj_id_t oid, mode_t mode)
 {
 	daos_handle_t oh;

@@ -307,6 +307,7 @@ static void
 test_truncate(void **state)
 {
 	static char buf[3 * CHUNK];
+	dfs_obj_t *again;
 	char in[16];
 
 	ok(dfs_punch(t_dfs, file, 10, DFS_MAX_FSIZE));
@@ -320,6 +321,13 @@ test_truncate(void **state)
 	put(0, buf, sizeof(buf));
 	ok(dfs_punch(t_dfs, file, CHUNK + 5, DFS_MAX_FSIZE));
 	assert_int_equal(size_of(), CHUNK + 5);
+	memdaos_count_reset();
+	ok(dfs_open(t_dfs, NULL, "f", S_IFREG, O_RDWR | O_TRUNC, 0, 0, NULL, &again));
+	assert_int_equal(memdaos_count(MEM_OP_ARRAY_SIZE), 0);
+	assert_int_equal(memdaos_count_all(), 2); /* entry, object */
+	ok(dfs_release(again));
+	assert_int_equal(size_of(), 0);
+	put(0, buf, CHUNK + 5);
 	/* what was cut off does not come back */
 	ok(dfs_punch(t_dfs, file, sizeof(buf), DFS_MAX_FSIZE));
 	assert_int_equal(size_of(), sizeof(buf));
