@@ -71,7 +71,7 @@ struct dfs {
 	daos_handle_t eqs[DFS_EQ_MAX]; /* idle queues for readdirplus */
 	uint32_t eq_nr;
 	uint32_t borrowed;           /* pool and container handles not put back */
-	_Atomic uint64_t dir_gen;    /* directories moved or removed through this mount */
+	_Atomic uint64_t dir_gen;    /* directories and links moved or removed through this mount */
 	struct dfs_connection *conn; /* of dfs_connect(), else NULL */
 };
 

@@ -68,6 +68,14 @@ dfs_punch_object(dfs_t *dfs, daos_obj_id_t oid, mode_t mode)
 	return rc == 0 ? object_punch(dfs, oid, mode) : rc;
 }
 
+/* A name of this kind went: paths through a directory or a link may lead elsewhere now. */
+static void
+paths_changed(dfs_t *dfs, mode_t mode)
+{
+	if (!S_ISREG(mode))
+		atomic_fetch_add(&dfs->dir_gen, 1);
+}
+
 /* --- remove
  * ------------------------------------------------------------------------------------------- */
 
@@ -154,8 +162,7 @@ remove_entry(dfs_t *dfs, daos_handle_t dir, const char *name, const struct dfs_e
 	rc = entry_remove(dir, name);
 	if (rc != 0)
 		return rc;
-	if (S_ISDIR(e->mode))
-		atomic_fetch_add(&dfs->dir_gen, 1);
+	paths_changed(dfs, e->mode);
 	return object_punch(dfs, e->oid, e->mode);
 }
 
@@ -206,6 +213,7 @@ dfs_unlink_entry(dfs_t *dfs, dfs_obj_t *parent, const char *name, daos_obj_id_t 
 	if (rc == 0)
 		rc = entry_remove(parent->oh, name);
 	if (rc == 0) {
+		paths_changed(dfs, e.mode);
 		*ret_oid = e.oid;
 		*ret_mode = e.mode;
 	}
@@ -233,6 +241,13 @@ replace_check(dfs_t *dfs, const struct dfs_entry *src, const struct dfs_entry *d
 	rc = dir_is_empty(oh, &empty);
 	daos_obj_close(oh, NULL);
 	return rc == 0 && !empty ? ENOTEMPTY : rc;
+}
+
+/* Is dir the directory oid, or in it? */
+static bool
+node_holds(const dfs_obj_t *dir, daos_obj_id_t oid)
+{
+	return same_oid(dir->oid, oid) || dfs_node_is_below(dir->node, oid);
 }
 
 /*
@@ -263,15 +278,14 @@ move(dfs_t *dfs, dfs_obj_t *parent, const char *name, dfs_obj_t *new_parent, con
      struct dfs_entry *ret_old)
 {
 	struct dfs_entry src, dst;
-	bool exists;
+	bool exists, replaced;
 	int rc;
 
 	memset(ret_old, 0, sizeof(*ret_old));
 	rc = entry_fetch(parent->oh, name, &src);
 	if (rc != 0)
 		return rc;
-	if (S_ISDIR(src.mode) &&
-	    (same_oid(src.oid, new_parent->oid) || dfs_node_is_below(new_parent->node, src.oid)))
+	if (S_ISDIR(src.mode) && node_holds(new_parent, src.oid))
 		return EINVAL; /* into itself */
 	if (same_oid(parent->oid, new_parent->oid) && strcmp(name, new_name) == 0)
 		return 0;
@@ -280,6 +294,8 @@ move(dfs_t *dfs, dfs_obj_t *parent, const char *name, dfs_obj_t *new_parent, con
 		exists = rc == 0;
 		if (rc != 0 && rc != ENOENT)
 			return rc;
+		if (exists && S_ISDIR(dst.mode) && node_holds(parent, dst.oid))
+			return ENOTEMPTY; /* what is moved is in there */
 		rc = exists ? replace_check(dfs, &src, &dst) : 0;
 		if (rc == 0)
 			rc = entry_copy(parent->oh, name, &src, new_parent->oh, new_name, exists);
@@ -287,12 +303,16 @@ move(dfs_t *dfs, dfs_obj_t *parent, const char *name, dfs_obj_t *new_parent, con
 	} while (rc == EEXIST && !exists);
 	if (rc != 0)
 		return rc;
+	replaced = exists;
 	exists = exists && !S_ISLNK(dst.mode) && !same_oid(src.oid, dst.oid);
 	rc = entry_remove(parent->oh, name);
 	if (rc == ENOENT)
 		return move_undo(dfs, new_parent, new_name, &src, &dst, exists);
-	if (rc == 0 && S_ISDIR(src.mode))
-		atomic_fetch_add(&dfs->dir_gen, 1);
+	if (rc == 0) {
+		paths_changed(dfs, src.mode);
+		if (replaced)
+			paths_changed(dfs, dst.mode);
+	}
 	if (rc == 0 && exists)
 		*ret_old = dst;
 	return rc;
@@ -353,10 +373,8 @@ dfs_exchange(dfs_t *dfs, dfs_obj_t *parent1, const char *name1, dfs_obj_t *paren
 		return rc;
 	if (same_oid(parent1->oid, parent2->oid) && strcmp(name1, name2) == 0)
 		return 0;
-	if ((S_ISDIR(a.mode) &&
-	     (same_oid(a.oid, parent2->oid) || dfs_node_is_below(parent2->node, a.oid))) ||
-	    (S_ISDIR(b.mode) &&
-	     (same_oid(b.oid, parent1->oid) || dfs_node_is_below(parent1->node, b.oid))))
+	if ((S_ISDIR(a.mode) && node_holds(parent2, a.oid)) ||
+	    (S_ISDIR(b.mode) && node_holds(parent1, b.oid)))
 		return EINVAL;
 	/* through a third name, so that neither is lost in a crash */
 	now(&t);
@@ -369,7 +387,9 @@ dfs_exchange(dfs_t *dfs, dfs_obj_t *parent1, const char *name1, dfs_obj_t *paren
 		rc = entry_copy(parent1->oh, tmp, &a, parent2->oh, name2, true);
 	if (rc == 0)
 		rc = entry_remove(parent1->oh, tmp);
-	if (rc == 0 && (S_ISDIR(a.mode) || S_ISDIR(b.mode)))
-		atomic_fetch_add(&dfs->dir_gen, 1);
+	if (rc == 0) {
+		paths_changed(dfs, a.mode);
+		paths_changed(dfs, b.mode);
+	}
 	return rc;
 }

@@ -3,10 +3,10 @@
  * up once and kept in a table, and its last name, on which the call is made.
  *
  * The table maps paths of directories to open objects. An entry is used under a count. When a
- * directory is moved or removed through the mount underneath, by this layer or by dfs calls, the
- * mount's generation changes and the whole table is dropped. Another process may do the same
- * behind our back: a call that fails with ENOENT in a cached directory is tried once more with that
- * directory looked up anew.
+ * directory or a link is moved or removed through the mount underneath, by this layer or by dfs
+ * calls, the mount's generation changes and the whole table is dropped. Another process may do the
+ * same behind our back: a call that fails with ENOENT in a cached directory is tried once more with
+ * that directory looked up anew.
  */
 #include <errno.h>
 #include <stdlib.h>
