@@ -117,11 +117,11 @@ churn_run(void *arg)
 		rc = sc_pool_create_co(ch->sc, label, (uint64_t)CHURN_BYTES * TARGET_NR, 0);
 		if (rc != 0) {
 			ch->failed_nr++; /* an engine was down: nothing of it may remain */
-			co_sleep_ns(100 * SC_MS);
+			co_sleep_ns(300 * SC_MS);
 			continue;
 		}
 		ch->made_nr++;
-		co_sleep_ns(50 * SC_MS);
+		co_sleep_ns(700 * SC_MS);
 		do {
 			rc = destroy_pool(ch->sc, label);
 		} while (rc == -DER_TIMEDOUT);
