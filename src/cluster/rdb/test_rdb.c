@@ -554,6 +554,15 @@ body_elections(struct world *w)
 
 		for (waited = 0; l == NULL && waited < 3000; waited++) {
 			co_sleep_ns(sim_rand_below(w->sim, MS));
+			/* Somebody who may just have voted blinks. */
+			if (sim_chance(w->sim, 0.01)) {
+				struct node *n = &w->nodes[sim_rand_below(w->sim, NODES)];
+
+				if (n->up) {
+					down(n, true, false);
+					up(n);
+				}
+			}
 			l = some_leader(w);
 			if (l == NULL && waited % 500 == 499)
 				for (i = 0; i < NODES; i++)
