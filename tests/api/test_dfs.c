@@ -88,8 +88,8 @@ test_lossy(void **state)
 	link.loss = 0.02;
 	/*
 	 * Not doubled as well: an engine remembers the identity of what it carried out, not of what
-	 * it refused, so the late double of a creation that found the name taken (EEXIST) makes it
-	 * when the name was removed meanwhile. With dup = 0.05 seed 9 shows it.
+	 * it refused, so the late double of a creation that found the name taken (EEXIST) can make
+	 * it when the name was removed meanwhile.
 	 */
 	link.reorder = 0.05;
 	link.reorder_ns = 2000000;
