@@ -48,6 +48,19 @@ rnode_coroutine_end(struct rnode *node)
 	co_waitq_wake_all(&node->idle_wq);
 }
 
+void
+rnode_match(struct rnode *node, uint64_t term, uint64_t end)
+{
+	if (term != node->raft.current_term)
+		return; /* that leader is gone; the present one has its own log */
+	if (node->match_term != term) {
+		node->match_term = term;
+		node->match_index = 0;
+	}
+	if (end > node->match_index)
+		node->match_index = end;
+}
+
 int
 rnode_err(int raft_rv)
 {

@@ -71,7 +71,9 @@ struct rnode_write {
 	const struct raft_entry *entries;
 	uint32_t entry_nr;
 	uint64_t first;
-	uint64_t term; /* of the last entry */
+	uint64_t term;       /* of the last entry */
+	uint64_t match_term; /* it came from this term's leader, whose log ours equals … */
+	uint64_t match_end;  /* … up to here once it is stored; 0 = our own as leader */
 	/* snapshots */
 	struct raft_io_snapshot_put *put;
 	raft_io_snapshot_put_cb put_cb;
@@ -141,6 +143,13 @@ struct rnode {
 	uint64_t term_stored; /* of the last entry whose append was reported to libraft */
 	void *unclaimed;      /* result of the last apply, until its proposer takes it */
 
+	/* The highest index up to which our log is known to equal that of the leader of match_term,
+	 * and what the message being handled would prove. See rnode_net.c. */
+	uint64_t match_term;
+	uint64_t match_index;
+	uint64_t cur_term;
+	uint64_t cur_end;
+
 	/* network */
 	struct list peers;
 	uint32_t coroutine_nr; /* senders, confirmers and handlers that still use this struct */
@@ -163,6 +172,8 @@ int rnode_err(int raft_rv);
 void rnode_fail(struct rnode *node, int rc);
 void rnode_ack(struct rnode *node, struct rnode_peer *peer, uint64_t sent_ns);
 void rnode_coroutine_end(struct rnode *node);
+/* Our log equals that of the leader of this term up to end, durably. */
+void rnode_match(struct rnode *node, uint64_t term, uint64_t end);
 
 /* rnode_io.c */
 void rnode_io_init(struct rnode *node);

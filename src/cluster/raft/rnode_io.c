@@ -129,6 +129,8 @@ write_done(struct rnode *node, struct rnode_ev *ev)
 {
 	struct rnode_write *w = container_of(ev, struct rnode_write, ev);
 
+	if (w->status == 0 && w->match_end != 0)
+		rnode_match(node, w->match_term, w->match_end);
 	switch (w->kind) {
 	case WRITE_APPEND:
 		if (w->status == 0)
@@ -152,6 +154,10 @@ write_push(struct rnode *node, const struct rnode_write *src)
 
 	if (w == NULL)
 		return RAFT_NOMEM;
+	if (w->kind == WRITE_APPEND || (w->kind == WRITE_SNAP_PUT && w->trailing == 0)) {
+		w->match_term = node->cur_term;
+		w->match_end = node->cur_end;
+	}
 	list_push_back(&node->writes, &w->link);
 	co_waitq_wake_one(&node->writer_wq);
 	return 0;

@@ -12,6 +12,10 @@
  * held back until that barrier is stored here, so only indexes of the present term are ever
  * counted.
  *   - It asserts that no other leader exists in its own term; such a message is dropped here.
+ *   - A follower of it answers with the last index it has stored, entries of earlier leaders that
+ *     nobody compared with the present leader's included, and the leader counts them as its own.
+ * Here the answer is limited to what a message of that leader has proved equal: the entries it
+ * brought and everything before them. The commit index it may take from a message is limited alike.
  *
  * An answer from a replica in the leader's term proves that it had not voted for a newer leader
  * when the request was sent: see rnode_confirm().
@@ -93,19 +97,48 @@ same_group(const struct rnode *node, const uint8_t group[16])
 static void
 deliver(struct rnode *node, uint64_t from, const char *addr, struct raft_message *msg)
 {
+	uint64_t term = 0;
+	uint64_t end = 0;
+
 	msg->server_id = from;
 	msg->server_address = addr;
-	if (node->raft.state == RAFT_LEADER &&
-	    ((msg->type == RAFT_IO_APPEND_ENTRIES &&
-	      msg->append_entries.term == node->raft.current_term) ||
-	     (msg->type == RAFT_IO_INSTALL_SNAPSHOT &&
-	      msg->install_snapshot.term == node->raft.current_term))) {
+	if (msg->type == RAFT_IO_APPEND_ENTRIES) {
+		struct raft_append_entries *ae = &msg->append_entries;
+
+		term = ae->term;
+		end = ae->prev_log_index + ae->n_entries;
+		if (ae->leader_commit > end)
+			ae->leader_commit = end;
+	} else if (msg->type == RAFT_IO_INSTALL_SNAPSHOT) {
+		term = msg->install_snapshot.term;
+		end = msg->install_snapshot.last_index;
+	}
+	if (term != 0 && node->raft.state == RAFT_LEADER && term == node->raft.current_term) {
 		log_err("replica %llu claims to lead term %llu, which this one leads",
-			(unsigned long long)from, (unsigned long long)node->raft.current_term);
+			(unsigned long long)from, (unsigned long long)term);
 		rcodec_msg_fini(msg);
 		return;
 	}
+	node->cur_term = term;
+	node->cur_end = end;
 	node->recv_cb(&node->io, msg);
+	node->cur_term = 0;
+	node->cur_end = 0;
+}
+
+/* A follower's yes to its leader says no more than what is proved. */
+static void
+result_limit(struct rnode *node, struct raft_append_entries_result *res)
+{
+	uint64_t proved;
+
+	if (res->rejected != 0)
+		return;
+	if (node->cur_end != 0 && node->cur_term == res->term)
+		rnode_match(node, node->cur_term, node->cur_end);
+	proved = node->match_term == res->term ? node->match_index : 0;
+	if (res->last_log_index > proved)
+		res->last_log_index = proved;
 }
 
 static bool
@@ -503,9 +536,11 @@ sender(void *arg)
 }
 
 int
-rnode_net_send(struct rnode *node, struct raft_io_send *req, const struct raft_message *msg,
+rnode_net_send(struct rnode *node, struct raft_io_send *req, const struct raft_message *orig,
 	       raft_io_send_cb cb)
 {
+	struct raft_message copy = *orig;
+	const struct raft_message *msg = &copy;
 	struct rnode_in *in = node->cur_in;
 	struct rnode_peer *peer;
 	struct rnode_out *out;
@@ -514,6 +549,8 @@ rnode_net_send(struct rnode *node, struct raft_io_send *req, const struct raft_m
 	peer = rnode_peer_of(node, msg->server_id, msg->server_address);
 	if (peer == NULL)
 		return RAFT_NOCONNECTION;
+	if (msg->type == RAFT_IO_APPEND_ENTRIES_RESULT)
+		result_limit(node, &copy.append_entries_result);
 	codec_wr_init(&wr, RCODEC_ENVELOPE_MAX);
 	rcodec_msg_put(&wr, msg);
 	out = mem_new(struct rnode_out);
