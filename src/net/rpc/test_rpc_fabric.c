@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "net/fabric/fabric.h"
 #include "net/rpc/wire.h"
+#include "runtime/co_switch.h"
 
 extern char **environ;
 
@@ -893,7 +894,7 @@ body_crowd(struct side *s)
 	rss = rss_kib() - rss;
 	print_message("%ld KiB for each of %d endpoints with %d peers\n", rss / CROWD, CROWD,
 		      CROWD);
-#ifndef __SANITIZE_THREAD__ /* has its own idea of memory */
+#if !defined(CO_TSAN) /* ThreadSanitizer has its own idea of memory */
 	assert_true(rss / CROWD < 2048);
 #endif
 	for (i = 0; i < CROWD; i++)
