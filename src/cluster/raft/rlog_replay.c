@@ -266,53 +266,23 @@ replay_get(const struct replay *r, uint64_t index)
 	return &r->entries[index - r->start];
 }
 
-/* Hand the entries to libraft: runs of them share one allocation ("batch"). */
-static int
-replay_export(const struct replay *r, struct raft_entry **ret_entries)
+/*
+ * Hand the entries to libraft (whose allocator is malloc). Each is a "batch" of its own: libraft
+ * may free a batch that several entries share while a message with some of them is still on its
+ * way.
+ */
+static struct raft_entry *
+replay_take(struct replay *r, size_t *ret_nr)
 {
-	enum { SHARE_BYTES = 64 << 10 };
-	struct raft_entry *out;
-	size_t i = 0;
+	struct raft_entry *entries = r->entries;
+	size_t i;
 
-	out = raft_calloc(r->nr, sizeof(*out));
-	if (out == NULL)
-		return -DER_NOMEM;
-	while (i < r->nr) {
-		size_t bytes = 0;
-		size_t n = 0;
-		uint8_t *batch;
-
-		while (i + n < r->nr &&
-		       (n == 0 || bytes + r->entries[i + n].buf.len <= SHARE_BYTES)) {
-			bytes += (r->entries[i + n].buf.len + 7) & ~(size_t)7;
-			n++;
-		}
-		batch = raft_malloc(bytes != 0 ? bytes : 8);
-		if (batch == NULL)
-			break;
-		for (bytes = 0; n > 0; n--, i++) {
-			const struct raft_entry *e = &r->entries[i];
-
-			out[i] = *e;
-			out[i].batch = batch;
-			out[i].buf.base = batch + bytes;
-			memcpy(out[i].buf.base, e->buf.base, e->buf.len);
-			bytes += (e->buf.len + 7) & ~(size_t)7;
-		}
-	}
-	if (i < r->nr) {
-		void *last = NULL;
-
-		while (i > 0) {
-			if (out[--i].batch != last)
-				raft_free(out[i].batch);
-			last = out[i].batch;
-		}
-		raft_free(out);
-		return -DER_NOMEM;
-	}
-	*ret_entries = out;
-	return 0;
+	for (i = 0; i < r->nr; i++)
+		entries[i].batch = entries[i].buf.base;
+	*ret_nr = r->nr;
+	r->entries = NULL;
+	r->nr = 0;
+	return entries;
 }
 
 static int co_fn
@@ -367,7 +337,6 @@ rlog_load(struct rlog *log, struct raft_snapshot **ret_snap, raft_index *ret_sta
 {
 	struct replay r = {0};
 	struct raft_snapshot *snap = NULL;
-	struct raft_entry *entries = NULL;
 	struct rlog_found f;
 	int rc;
 
@@ -376,8 +345,6 @@ rlog_load(struct rlog *log, struct raft_snapshot **ret_snap, raft_index *ret_sta
 	rc = rlog_found_scan(log->dir, log->prefix, &f);
 	if (rc == 0)
 		rc = load(log, &f, &r, &snap);
-	if (rc == 0 && r.nr > 0)
-		rc = replay_export(&r, &entries);
 	if (rc != 0) {
 		rlog_snap_free(snap);
 		goto out;
@@ -386,8 +353,10 @@ rlog_load(struct rlog *log, struct raft_snapshot **ret_snap, raft_index *ret_sta
 	log->index_last = r.nr != 0 ? r.start + r.nr - 1 : 0;
 	*ret_snap = snap;
 	*ret_start = r.nr != 0 ? r.start : snap != NULL ? snap->index + 1 : 1;
-	*ret_entries = entries;
-	*ret_nr = r.nr;
+	*ret_entries = NULL;
+	*ret_nr = 0;
+	if (r.nr != 0)
+		*ret_entries = replay_take(&r, ret_nr);
 out:
 	replay_fini(&r);
 	rlog_found_fini(&f);
