@@ -168,7 +168,7 @@ run_version(struct cli *cli)
 static const struct cli_opt global_opts[] = {
     {"sys-name", 'G', "NAME", "system (default: the agent's)", false},
     {"debug", 0, NULL, "log more", false},
-    {"verbose", 0, NULL, "say more", false},
+    {"verbose", 0, NULL, "log what is done", false},
     {0},
 };
 static const struct cli_cmd cmds[] = {
@@ -191,9 +191,12 @@ main(int argc, char **argv)
 {
 	int rc, i;
 
-	for (i = 1; i < argc; i++)
+	for (i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--debug") == 0)
 			setenv("D_LOG_MASK", "DEBUG", 0);
+		else if (strcmp(argv[i], "--verbose") == 0)
+			setenv("D_LOG_MASK", "INFO", 0);
+	}
 	rc = daos_init();
 	if (rc != 0) {
 		fprintf(stderr, "ERROR: daos: failed to start the client library: %s(%d): %s\n",

@@ -258,7 +258,6 @@ static int
 run_create(struct cli *cli)
 {
 	const char *label = cli_arg(cli, 0);
-	const char *nsvc = cli_value(cli, "nsvc");
 	json_t *req, *rep = NULL;
 	json_t *props = NULL;
 	char joined[300];
@@ -271,6 +270,10 @@ run_create(struct cli *cli)
 	}
 	if (cli_value(cli, "acl-file") != NULL)
 		return cli_fail(cli, -DER_NOSYS, "--acl-file is not supported yet");
+	if (cli_value(cli, "nsvc") != NULL)
+		return cli_fail(cli, -DER_NOSYS,
+				"--nsvc is not supported: pools are served by the replicas of the "
+				"management service, whose number follows from the ranks");
 	req = json_pack("{s:s}", "label", label);
 	rc = create_sizes(cli, req);
 	if (rc == 0)
@@ -279,13 +282,6 @@ run_create(struct cli *cli)
 		rc = pool_props_parse(cli, cli_value(cli, "properties"), &props);
 		if (rc == 0)
 			json_object_set_new(req, "props", props);
-	}
-	if (rc == 0 && nsvc != NULL) {
-		if (strspn(nsvc, "0123456789") != strlen(nsvc) || strtoul(nsvc, NULL, 10) == 0)
-			rc = cli_fail(cli, -DER_INVAL, "--nsvc: '%s' is not a number of replicas",
-				      nsvc);
-		else
-			json_object_set_new(req, "nsvc", json_integer(strtoul(nsvc, NULL, 10)));
 	}
 	if (rc == 0 && cli_value(cli, "user") != NULL)
 		json_object_set_new(req, "user", json_string(cli_value(cli, "user")));
