@@ -209,10 +209,9 @@ ver_make(struct vos_tx *t, struct vos_piece *piece, struct vos_ver_df *ver)
 		return rc;
 	case VOS_VER_NVME:
 		assert(piece->ext_nr == 1);
-		rc = space_publish(t->tx, t->pool->space, &piece->ext[0]);
+		rc = vos_piece_publish(t, piece);
 		if (rc != 0)
 			return rc;
-		piece->published = true;
 		ver->addr = piece->ext[0].blk;
 		return 0;
 	default:

@@ -369,8 +369,11 @@ struct vos_piece {
 	uint32_t ext_nr; /* NVME, LIST: number of runs */
 	const struct space_ext *ext;
 	bool published; /* the transaction under way took the blocks */
+	bool allocated; /* they are allocated already: those of an intent */
 };
 
+/* The transaction takes the piece's blocks for good. */
+int vos_piece_publish(struct vos_tx *t, struct vos_piece *piece);
 int vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p,
 		 struct vos_piece *piece);
 /* Newest version at or below epoch that hidden does not hide; NULL = nothing there (or an error).
@@ -382,6 +385,22 @@ int vos_sv_free(struct vos_tx *t, uint64_t off);
 int vos_blocks_free(struct vos_tx *t, const struct space_ext *ext);
 /* Runs of blocks of an NVME or LIST version. */
 const struct vos_run_df *vos_sv_runs(const struct vos_sv_df *sv, uint32_t *ret_nr);
+
+/* --- punches of keys (vos_punch.c) --------------------------------------------------------- */
+
+struct vos_punch {
+	struct vos_oid oid;
+	struct vos_key dkey; /* buf NULL: the object */
+	struct vos_key *akeys;
+	uint32_t akey_nr;
+	uint64_t cond_flags;
+};
+
+/* Check and take over the names; akeys is allocated. */
+int vos_punch_check(struct vos_punch *p, const daos_key_t *dkey, const daos_key_t *akeys,
+		    uint32_t akey_nr);
+/* Punch at t->ord, conditions first (unless they were checked before). */
+int vos_punch_apply(struct vos_tx *t, const struct vos_punch *p, bool check);
 
 /* --- arrays (vos_array.c) ------------------------------------------------------------------ */
 

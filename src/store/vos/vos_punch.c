@@ -5,18 +5,9 @@
 #define LOG_FACILITY "vos"
 #include "store/vos/vos_internal.h"
 
-struct punch {
-	struct vos_oid oid;
-	struct vos_key dkey; /* buf NULL: the object */
-	struct vos_key *akeys;
-	uint32_t akey_nr;
-	uint64_t cond_flags;
-	const struct vos_opid *opid;
-};
-
 /* DAOS_COND_PUNCH: everything named must exist. */
 static int
-punch_conditions(struct vos_tx *t, const struct punch *p)
+punch_conditions(struct vos_tx *t, const struct vos_punch *p)
 {
 	const struct vos_key *dkey_name = p->dkey.buf != NULL ? &p->dkey : NULL;
 	enum btree_kind akind = vos_akey_kind(p->oid.id);
@@ -63,7 +54,7 @@ punch_conditions(struct vos_tx *t, const struct punch *p)
 }
 
 static int
-punch_akeys(struct vos_tx *t, const struct punch *p, uint64_t dkey)
+punch_akeys(struct vos_tx *t, const struct vos_punch *p, uint64_t dkey)
 {
 	enum btree_kind kind = vos_akey_kind(p->oid.id);
 	uint64_t akey;
@@ -82,22 +73,14 @@ punch_akeys(struct vos_tx *t, const struct punch *p, uint64_t dkey)
 	return rc;
 }
 
-static int
-punch_tx(struct vos_tx *t, void *arg)
+int
+vos_punch_apply(struct vos_tx *t, const struct vos_punch *p, bool check)
 {
-	const struct punch *p = arg;
 	const struct vos_key *dkey_name = p->dkey.buf != NULL ? &p->dkey : NULL;
 	uint64_t obj, dkey = 0;
 	int rc;
 
-	if (p->opid != NULL) {
-		rc = vos_opid_record(t, p->opid);
-		if (rc != 0)
-			return rc;
-	}
-	if (t->ord.epoch <= t->cont->df->agg_epoch)
-		return -DER_TX_RESTART;
-	if (p->cond_flags & DAOS_COND_PUNCH) {
+	if (check && (p->cond_flags & DAOS_COND_PUNCH) != 0) {
 		rc = punch_conditions(t, p);
 		if (rc != 0)
 			return rc;
@@ -118,8 +101,31 @@ punch_tx(struct vos_tx *t, void *arg)
 	return rc;
 }
 
+/* A punch by itself. */
+struct punch_op {
+	struct vos_punch p;
+	const struct vos_opid *opid;
+};
+
 static int
-punch_keys_check(struct punch *p, const daos_key_t *dkey, const daos_key_t *akeys, uint32_t akey_nr)
+punch_tx(struct vos_tx *t, void *arg)
+{
+	const struct punch_op *op = arg;
+	int rc;
+
+	if (op->opid != NULL) {
+		rc = vos_opid_record(t, op->opid);
+		if (rc != 0)
+			return rc;
+	}
+	if (t->ord.epoch <= t->cont->df->agg_epoch)
+		return -DER_TX_RESTART;
+	return vos_punch_apply(t, &op->p, true);
+}
+
+int
+vos_punch_check(struct vos_punch *p, const daos_key_t *dkey, const daos_key_t *akeys,
+		uint32_t akey_nr)
 {
 	uint32_t i;
 	int rc;
@@ -145,14 +151,15 @@ vos_punch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
 	  const daos_key_t *dkey, const daos_key_t *akeys, uint32_t akey_nr,
 	  const struct vos_opid *opid)
 {
-	struct punch p = {.oid = *oid, .cond_flags = cond_flags, .opid = opid};
+	struct punch_op op = {.p = {.oid = *oid, .cond_flags = cond_flags}, .opid = opid};
+	struct vos_punch *p = &op.p;
 	struct vos_tx_args args = {
 	    .pool = cont->pool,
 	    .cont = cont,
 	    .ord = {.epoch = epoch},
 	    .flags = HEAP_RESV_RECLAIM,
 	    .fn = punch_tx,
-	    .arg = &p,
+	    .arg = &op,
 	    .log_bytes = 16384 + akey_nr * 1024ull,
 	    .wait = true,
 	};
@@ -167,14 +174,14 @@ vos_punch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t epoch, uint
 	if (args.log_bytes > HEAP_TX_LOG_MAX)
 		args.log_bytes = HEAP_TX_LOG_MAX;
 	cont->refs++;
-	rc = punch_keys_check(&p, dkey, akeys, akey_nr);
+	rc = vos_punch_check(p, dkey, akeys, akey_nr);
 	vos_flight_begin(cont, &flight, epoch);
 	if (rc == 0)
 		rc = vos_tx_run(&args);
 	vos_flight_end(&flight);
-	free(p.akeys);
+	free(p->akeys);
 	if (rc == 0 && !cont->dead && epoch <= cont->df->floor)
-		vos_reclaim_punched(cont, oid, p.dkey.buf != NULL ? &p.dkey : NULL);
+		vos_reclaim_punched(cont, oid, p->dkey.buf != NULL ? &p->dkey : NULL);
 	vos_cont_close(cont);
 	return rc;
 }

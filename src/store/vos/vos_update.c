@@ -9,65 +9,19 @@
  * after.
  */
 #define LOG_FACILITY "vos"
-#include "store/vos/vos_internal.h"
+#include "store/vos/vos_update.h"
 
 #include "base/log.h"
 
 enum {
 	UPDATE_FREE_MAX = 256,
-	IOD_INL = 2,
-	PIECE_INL = 4,
-	VIEW_INL = 2,
-	IOV_INL = 8,
-	BUF_INL = 2048,
 	WRITERS_MAX = 64, /* pieces of one update written at the same time */
-};
-
-struct update_iod {
-	struct vos_key akey;
-	uint32_t piece_first, piece_nr;
-	uint32_t iov_first, iov_nr;
-};
-
-/* Memory of one piece in the NVMe tier. */
-struct update_view {
-	struct data_view view; /* cache memory ... */
-	uint8_t *own;          /* ... or private memory, of an update too large for the cache */
-	struct space_ext ext;
-	int rc;
-	struct vos_update *up;
-};
-
-struct vos_update {
-	struct list link;
-	struct vos_cont *cont;
-	struct vos_io io;
-	struct vos_key dkey;
-	struct update_iod *iods;
-	struct vos_piece *pieces;
-	struct space_ext *exts;
-	struct update_view *views;
-	struct iovec *iovs;
-	uint8_t *buf; /* inline data */
-	uint32_t piece_nr, piece_cap;
-	uint32_t ext_nr, ext_cap;
-	uint32_t view_nr;
-	uint32_t iov_nr, iov_cap;
-	uint64_t buf_bytes;
-	uint64_t nvme_bytes;
-	struct heap_resv resv;
-	struct update_iod iod_inl[IOD_INL];
-	struct vos_piece piece_inl[PIECE_INL];
-	struct space_ext ext_inl[PIECE_INL];
-	struct update_view view_inl[VIEW_INL];
-	struct iovec iov_inl[IOV_INL];
-	uint8_t buf_inl[BUF_INL];
 };
 
 /* --- contexts --------------------------------------------------------------------------------- */
 
-static struct vos_update *
-update_alloc(struct vos_cont *cont)
+struct vos_update *
+vos_update_alloc(struct vos_cont *cont)
 {
 	struct vos_pool *pool = cont->pool;
 	struct vos_update *up;
@@ -90,6 +44,7 @@ update_alloc(struct vos_cont *cont)
 	up->views = up->view_inl;
 	up->iovs = up->iov_inl;
 	up->buf = up->buf_inl;
+	up->written = false;
 	up->piece_nr = 0;
 	up->piece_cap = PIECE_INL;
 	up->ext_nr = 0;
@@ -110,9 +65,8 @@ free_if_own(void *p, const void *inl)
 		free(p);
 }
 
-/* Give everything back: memory, and blocks that no transaction took. */
-static void
-update_release(struct vos_update *up)
+void
+vos_update_release(struct vos_update *up)
 {
 	struct vos_pool *pool = up->cont->pool;
 	uint32_t i, j;
@@ -124,7 +78,7 @@ update_release(struct vos_update *up)
 	for (i = 0; i < up->piece_nr; i++) {
 		const struct vos_piece *piece = &up->pieces[i];
 
-		for (j = 0; j < piece->ext_nr && !piece->published; j++)
+		for (j = 0; j < piece->ext_nr && !piece->published && !piece->allocated; j++)
 			space_cancel(pool->space, &piece->ext[j]);
 	}
 	heap_unreserve(pool->heap, &up->resv);
@@ -375,9 +329,8 @@ iod_pieces(struct vos_update *up, const daos_iod_t *iod, struct update_iod *ui)
 	return rc;
 }
 
-/* Arrays no longer move: let the pieces point into them. */
-static void
-pieces_link(struct vos_update *up)
+void
+vos_update_link(struct vos_update *up)
 {
 	uint8_t *buf = up->buf;
 	uint32_t i, ext = 0;
@@ -532,6 +485,20 @@ io_check(const struct vos_io *io)
 	return 0;
 }
 
+uint64_t
+vos_update_heap_bytes(const struct vos_update *up)
+{
+	return up->buf_bytes + up->piece_nr * 512ull + up->io.iod_nr * 256ull + 16384 +
+	       2 * up->dkey.len;
+}
+
+uint64_t
+vos_update_log_bytes(const struct vos_update *up)
+{
+	return up->buf_bytes + up->piece_nr * 1024ull + up->io.iod_nr * 512ull + 8192 +
+	       2 * up->dkey.len;
+}
+
 static int co_fn
 update_prepare(struct vos_update *up)
 {
@@ -562,10 +529,9 @@ update_prepare(struct vos_update *up)
 			return -DER_NOMEM;
 		}
 	}
-	pieces_link(up);
+	vos_update_link(up);
 	/* the heap space of the commit; log space is asked for then, so a slow client holds none */
-	heap_bytes = up->buf_bytes + up->piece_nr * 512ull + up->io.iod_nr * 256ull + 16384 +
-		     2 * up->dkey.len;
+	heap_bytes = vos_update_heap_bytes(up);
 	do
 		rc = heap_reserve(pool->heap, 1, heap_bytes, 0, &up->resv);
 	while (rc == -DER_NOSPACE && vos_space_comes(pool, &tries));
@@ -585,14 +551,14 @@ vos_update_begin(struct vos_cont *cont, const struct vos_io *io, struct vos_upda
 		rc = io_check(io);
 	if (rc != 0)
 		return rc;
-	up = update_alloc(cont);
+	up = vos_update_alloc(cont);
 	if (up == NULL)
 		return -DER_NOMEM;
 	up->io = *io;
 	rc = update_prepare(up);
 	if (rc != 0) {
-		pieces_link(up);
-		update_release(up);
+		vos_update_link(up);
+		vos_update_release(up);
 		return rc;
 	}
 	*ret_up = up;
@@ -618,7 +584,7 @@ void
 vos_update_cancel(struct vos_update *up)
 {
 	if (up != NULL)
-		update_release(up);
+		vos_update_release(up);
 }
 
 /* --- commit
@@ -635,7 +601,7 @@ view_write(void *arg)
 			  &(struct iovec){v->own, (size_t)v->ext.blk_nr * SPACE_BLOCK}, 1);
 }
 
-/* Bring the data to the device; all pieces at once. */
+/* All pieces at once. */
 static int co_fn
 write_data(struct vos_update *up)
 {
@@ -660,6 +626,17 @@ write_data(struct vos_update *up)
 	return rc;
 }
 
+int co_fn
+vos_update_write(struct vos_update *up)
+{
+	int rc = 0;
+
+	if (!up->written)
+		rc = write_data(up);
+	up->written = rc == 0;
+	return rc;
+}
+
 enum { COND_AKEY = DAOS_COND_AKEY_INSERT | DAOS_COND_AKEY_UPDATE };
 
 static int
@@ -674,8 +651,8 @@ check_exists(uint64_t flags, uint64_t insert, uint64_t update, int visible)
 	return 0;
 }
 
-static uint64_t
-akey_cond(const struct vos_io *io, uint32_t i)
+uint64_t
+vos_update_akey_cond(const struct vos_io *io, uint32_t i)
 {
 	uint64_t flags =
 	    io->cond_flags & DAOS_COND_PER_AKEY ? io->iods[i].iod_flags : io->cond_flags;
@@ -683,8 +660,8 @@ akey_cond(const struct vos_io *io, uint32_t i)
 	return flags & COND_AKEY;
 }
 
-static bool
-has_conditions(const struct vos_io *io)
+bool
+vos_update_has_conditions(const struct vos_io *io)
 {
 	uint32_t i;
 
@@ -708,7 +685,7 @@ conditions(struct vos_tx *t, struct vos_update *up)
 	uint32_t i;
 	int rc, seen = 0;
 
-	if (!has_conditions(io))
+	if (!vos_update_has_conditions(io))
 		return 0;
 	rc = vos_path_find(t->cont, &io->oid, &up->dkey, &obj, &dkey);
 	if (rc == 0)
@@ -734,7 +711,7 @@ conditions(struct vos_tx *t, struct vos_update *up)
 			return rc;
 	}
 	for (i = 0; i < io->iod_nr; i++) {
-		uint64_t flags = akey_cond(io, i);
+		uint64_t flags = vos_update_akey_cond(io, i);
 
 		if (flags == 0)
 			continue;
@@ -806,26 +783,19 @@ apply_iod(struct vos_tx *t, struct vos_update *up, uint32_t i, uint64_t dkey, st
 	return rc != 0 ? rc : vos_key_touch(t, akey, VOS_KEY_AKEY, up->io.epoch, up->io.epoch);
 }
 
-static int
-update_apply(struct vos_tx *t, void *arg)
+int
+vos_update_apply(struct vos_tx *t, struct vos_update *up, bool check)
 {
-	struct vos_update *up = arg;
 	struct vos_punches p = {0};
 	const struct vos_key_df *k;
 	uint64_t obj, dkey;
 	uint32_t i;
-	int rc;
+	int rc = 0;
 
 	for (i = 0; i < up->piece_nr; i++)
 		up->pieces[i].published = false;
-	if (up->io.opid != NULL) {
-		rc = vos_opid_record(t, up->io.opid);
-		if (rc != 0)
-			return rc;
-	}
-	if (up->io.epoch <= t->cont->df->agg_epoch)
-		return -DER_TX_RESTART;
-	rc = conditions(t, up);
+	if (check)
+		rc = conditions(t, up);
 	if (rc == 0)
 		rc = vos_path_get(t, &up->io.oid, &up->dkey, &obj, &dkey);
 	if (rc != 0)
@@ -847,6 +817,22 @@ update_apply(struct vos_tx *t, void *arg)
 	return rc;
 }
 
+static int
+update_apply(struct vos_tx *t, void *arg)
+{
+	struct vos_update *up = arg;
+	int rc;
+
+	if (up->io.opid != NULL) {
+		rc = vos_opid_record(t, up->io.opid);
+		if (rc != 0)
+			return rc;
+	}
+	if (up->io.epoch <= t->cont->df->agg_epoch)
+		return -DER_TX_RESTART;
+	return vos_update_apply(t, up, true);
+}
+
 int co_fn
 vos_update_end(struct vos_update *up)
 {
@@ -854,8 +840,7 @@ vos_update_end(struct vos_update *up)
 	    .pool = up->cont->pool,
 	    .cont = up->cont,
 	    .ord = {.epoch = up->io.epoch, .op = up->io.op_nr},
-	    .log_bytes = up->buf_bytes + up->piece_nr * 1024ull + up->io.iod_nr * 512ull + 8192 +
-			 2 * up->dkey.len,
+	    .log_bytes = vos_update_log_bytes(up),
 	    .resv = &up->resv,
 	    .fn = update_apply,
 	    .arg = up,
@@ -868,7 +853,7 @@ vos_update_end(struct vos_update *up)
 	if (args.log_bytes > HEAP_TX_LOG_MAX)
 		args.log_bytes = HEAP_TX_LOG_MAX;
 	vos_flight_begin(up->cont, &flight, up->io.epoch);
-	rc = write_data(up);
+	rc = vos_update_write(up);
 	if (rc == 0) {
 		rc = vos_tx_run(&args);
 		/* an aborted attempt may have left marks */
@@ -876,6 +861,6 @@ vos_update_end(struct vos_update *up)
 			up->pieces[i].published = false;
 	}
 	vos_flight_end(&flight);
-	update_release(up);
+	vos_update_release(up);
 	return rc;
 }

@@ -98,21 +98,30 @@ vos_sv_free(struct vos_tx *t, uint64_t off)
 	return rc != 0 ? rc : heap_free(t->tx, off);
 }
 
-static int
-runs_publish(struct vos_tx *t, struct vos_piece *piece, struct vos_run_df *run)
+int
+vos_piece_publish(struct vos_tx *t, struct vos_piece *piece)
 {
 	uint32_t i;
 	int rc;
 
-	for (i = 0; i < piece->ext_nr; i++) {
+	for (i = 0; i < piece->ext_nr && !piece->allocated; i++) {
 		rc = space_publish(t->tx, t->pool->space, &piece->ext[i]);
 		if (rc != 0)
 			return rc;
-		run[i] =
-		    (struct vos_run_df){.blk = piece->ext[i].blk, .blk_nr = piece->ext[i].blk_nr};
 	}
 	piece->published = true;
 	return 0;
+}
+
+static int
+runs_publish(struct vos_tx *t, struct vos_piece *piece, struct vos_run_df *run)
+{
+	uint32_t i;
+
+	for (i = 0; i < piece->ext_nr; i++)
+		run[i] =
+		    (struct vos_run_df){.blk = piece->ext[i].blk, .blk_nr = piece->ext[i].blk_nr};
+	return vos_piece_publish(t, piece);
 }
 
 /* Fill a version (its bytes are declared) from new data. */
