@@ -294,14 +294,14 @@ tree_find_eq(struct heap *heap, uint64_t root, uint64_t pos, struct vos_seg *ret
 }
 
 int
-vos_seg_find(struct heap *heap, const struct vos_key_df *akey, enum btree_seek how, uint64_t pos,
+vos_seg_find(struct heap *heap, const struct vos_krec *akey, enum btree_seek how, uint64_t pos,
 	     struct vos_seg *ret_seg)
 {
 	struct vos_seg_iter it;
 	int rc;
 
-	if (how == BTREE_EQ && vos_child_tag(akey->child) == VOS_CHILD_TREE)
-		return tree_find_eq(heap, vos_child_off(akey->child), pos, ret_seg);
+	if (how == BTREE_EQ && akey->tag == VOS_CHILD_TREE)
+		return tree_find_eq(heap, akey->child, pos, ret_seg);
 	rc = vos_seg_iter_init(&it, heap, akey);
 	if (rc == 0)
 		rc = vos_seg_iter_seek(&it, how, pos);
@@ -312,10 +312,10 @@ vos_seg_find(struct heap *heap, const struct vos_key_df *akey, enum btree_seek h
 }
 
 int
-vos_seg_iter_init(struct vos_seg_iter *it, struct heap *heap, const struct vos_key_df *akey)
+vos_seg_iter_init(struct vos_seg_iter *it, struct heap *heap, const struct vos_krec *akey)
 {
-	uint64_t off = vos_child_off(akey->child);
-	uint32_t tag = vos_child_tag(akey->child);
+	uint64_t off = akey->child;
+	uint32_t tag = akey->tag;
 
 	it->heap = heap;
 	it->none = akey->child == 0;
@@ -389,22 +389,11 @@ vos_seg_iter_get(struct vos_seg_iter *it, struct vos_seg *ret_seg)
 	return seg_check(ret_seg);
 }
 
-static int
-child_set(struct vos_tx *t, struct vos_key_df *k, uint64_t child)
-{
-	int rc;
-
-	rc = heap_tx_add(t->tx, heap_off(t->heap, &k->child), sizeof(k->child));
-	if (rc == 0)
-		k->child = child;
-	return rc;
-}
-
 /* The only segment gets company. */
 static int
-one_to_tree(struct vos_tx *t, struct vos_key_df *k, uint64_t *ret_root)
+one_to_tree(struct vos_tx *t, const struct vos_krec *k, uint64_t *ret_root)
 {
-	uint64_t off = vos_child_off(k->child);
+	uint64_t off = k->child;
 	const struct vos_seg1_df *one;
 	struct btree_key key;
 	int rc;
@@ -421,11 +410,12 @@ one_to_tree(struct vos_tx *t, struct vos_key_df *k, uint64_t *ret_root)
 	rc = btree_insert(t->tx, btree_at(t->heap, *ret_root), &key, &one->seg, NULL);
 	if (rc == 0)
 		rc = heap_free(t->tx, off);
-	return rc != 0 ? rc : child_set(t, k, *ret_root | VOS_CHILD_TREE);
+	return rc != 0 ? rc
+		       : vos_krec_set_child(t, k->off, VOS_KEY_AKEY, *ret_root, VOS_CHILD_TREE);
 }
 
 static int
-one_make(struct vos_tx *t, struct vos_key_df *k, const struct vos_seg *seg)
+one_make(struct vos_tx *t, uint64_t akey, const struct vos_seg *seg)
 {
 	struct vos_seg1_df *one;
 	uint64_t off;
@@ -437,7 +427,7 @@ one_make(struct vos_tx *t, struct vos_key_df *k, const struct vos_seg *seg)
 	one = heap_ptr(t->heap, off);
 	one->start = seg->start;
 	one->seg = seg->df;
-	return child_set(t, k, off | VOS_CHILD_ONE);
+	return vos_krec_set_child(t, akey, VOS_KEY_AKEY, off, VOS_CHILD_ONE);
 }
 
 int
@@ -445,17 +435,17 @@ vos_seg_put(struct vos_tx *t, uint64_t akey, const struct vos_seg *seg)
 {
 	struct btree_key key = btree_key_num(seg->start);
 	const struct vos_seg1_df *one;
-	struct vos_key_df *k;
+	struct vos_krec k;
 	uint64_t off;
 	int rc;
 
-	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0)
 		return rc;
-	off = vos_child_off(k->child);
-	switch (vos_child_tag(k->child)) {
+	off = k.child;
+	switch (k.tag) {
 	case 0:
-		return one_make(t, k, seg);
+		return one_make(t, akey, seg);
 	case VOS_CHILD_ONE:
 		one = heap_try(t->heap, off, sizeof(*one));
 		if (one == NULL)
@@ -463,7 +453,7 @@ vos_seg_put(struct vos_tx *t, uint64_t akey, const struct vos_seg *seg)
 		if (one->start == seg->start)
 			return heap_tx_write(t->tx, off + offsetof(struct vos_seg1_df, seg),
 					     &seg->df, sizeof(seg->df));
-		rc = one_to_tree(t, k, &off);
+		rc = one_to_tree(t, &k, &off);
 		if (rc != 0)
 			return rc;
 		break;
@@ -479,18 +469,18 @@ int
 vos_seg_del(struct vos_tx *t, uint64_t akey, uint64_t start)
 {
 	struct btree_key key = btree_key_num(start);
-	struct vos_key_df *k;
+	struct vos_krec k;
 	uint64_t off;
 	bool empty;
 	int rc;
 
-	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0)
 		return rc;
-	off = vos_child_off(k->child);
-	if (vos_child_tag(k->child) == VOS_CHILD_ONE) {
+	off = k.child;
+	if (k.tag == VOS_CHILD_ONE) {
 		rc = heap_free(t->tx, off);
-		return rc != 0 ? rc : child_set(t, k, 0);
+		return rc != 0 ? rc : vos_krec_set_child(t, akey, VOS_KEY_AKEY, 0, 0);
 	}
 	rc = btree_delete(t->tx, btree_at(t->heap, off), &key, NULL);
 	if (rc == 0)
@@ -500,7 +490,7 @@ vos_seg_del(struct vos_tx *t, uint64_t akey, uint64_t start)
 	rc = btree_destroy(t->tx, btree_at(t->heap, off));
 	if (rc == 0)
 		rc = heap_free(t->tx, off);
-	return rc != 0 ? rc : child_set(t, k, 0);
+	return rc != 0 ? rc : vos_krec_set_child(t, akey, VOS_KEY_AKEY, 0, 0);
 }
 
 /* --- stacks
@@ -736,18 +726,18 @@ rest_place(struct vos_tx *t, uint64_t akey, struct rest *rest, uint64_t to)
 static int
 seg_at_or_after(struct vos_tx *t, uint64_t akey, uint64_t pos, struct vos_seg *ret_seg)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	int rc;
 
-	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0)
 		return rc;
-	rc = vos_seg_find(t->heap, k, BTREE_LE, pos, ret_seg);
+	rc = vos_seg_find(t->heap, &k, BTREE_LE, pos, ret_seg);
 	if (rc == 0 && pos < ret_seg->start + ret_seg->df.len)
 		return 0;
 	if (rc != 0 && rc != -DER_NONEXIST)
 		return rc;
-	return vos_seg_find(t->heap, k, BTREE_GT, pos, ret_seg);
+	return vos_seg_find(t->heap, &k, BTREE_GT, pos, ret_seg);
 }
 
 /* Put the new version into [lo, hi) of a segment whose history matters. */
@@ -780,16 +770,16 @@ push_part(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, struct v
 static int
 overwrite(struct vos_tx *t, uint64_t akey, struct vos_piece *piece, bool *ret_done)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	struct vos_seg seg;
 	struct vos_ver_df *old = &seg.df.ver, ver;
 	int rc;
 
 	*ret_done = false;
-	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0)
 		return rc;
-	rc = vos_seg_find(t->heap, k, BTREE_EQ, piece->idx, &seg);
+	rc = vos_seg_find(t->heap, &k, BTREE_EQ, piece->idx, &seg);
 	if (rc != 0)
 		return rc == -DER_NONEXIST ? 0 : rc;
 	if (seg.df.len != piece->nr || !seg_replaceable(t, &seg))

@@ -242,43 +242,49 @@ buf_add(struct vos_fetch *f, const void *src, uint64_t len)
 	return rc;
 }
 
-/* Take note of a record that was seen, for durability. */
+/* Take note of bytes that were seen, for durability. */
 static void
-saw(struct vos_fetch *f, const void *ptr, uint32_t len)
+saw(struct vos_fetch *f, uint64_t off, uint32_t len)
 {
-	struct heap *heap = f->cont->pool->heap;
 	uint64_t lsn;
 
 	if (!f->lsn_wanted)
 		return;
-	lsn = heap_read_lsn(heap, heap_off(heap, ptr), len);
+	lsn = heap_read_lsn(f->cont->pool->heap, off, len);
 	if (lsn > f->lsn)
 		f->lsn = lsn;
 }
 
+/* The record of a key was seen. Its change is in its first bytes: they hold the epochs. */
+static void
+saw_key(struct vos_fetch *f, const struct vos_krec *k)
+{
+	saw(f, k->off, VOS_KREC_HEAD);
+}
+
 static int
-fetch_single(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_key_df *akey,
+fetch_single(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_krec *akey,
 	     struct vos_ord hidden)
 {
-	const struct vos_sv_df *sv;
+	struct vos_sv sv;
 	const struct vos_run_df *run;
 	uint64_t left;
 	uint32_t i, nr;
 	int rc;
 
-	if (akey->child != 0 && vos_child_tag(akey->child) != VOS_CHILD_SV)
+	if (akey->child != 0 && akey->tag != VOS_CHILD_SV)
 		return -DER_INVAL;
-	rc = vos_sv_find(f->cont->pool->heap, akey, f->io.epoch, hidden, &sv, NULL);
-	if (rc != 0 || sv == NULL)
+	rc = vos_sv_find(f->cont->pool->heap, akey, f->io.epoch, hidden, &sv);
+	if (rc != 0 || sv.off == 0)
 		return rc;
-	saw(f, sv, sizeof(*sv));
-	fi->size = sv->size;
+	saw(f, sv.off, sizeof(struct vos_sv_df));
+	fi->size = sv.size;
 	if (f->flags & VOS_FETCH_SIZE_ONLY)
 		return 0;
-	if (sv->kind == VOS_VER_INLINE)
-		return sv->size > sv->cap ? -DER_CSUM : buf_add(f, sv->data, sv->size);
-	left = sv->size;
-	run = vos_sv_runs(sv, &nr);
+	if (sv.kind == VOS_VER_INLINE)
+		return sv.size > sv.cap ? -DER_CSUM : buf_add(f, sv.data, sv.size);
+	left = sv.size;
+	run = vos_sv_runs(&sv, &nr);
 	for (i = 0; rc == 0 && i < nr && left != 0; i++) {
 		uint64_t n = run[i].blk_nr * SPACE_BLOCK;
 
@@ -315,7 +321,7 @@ fetch_storage(struct vos_fetch *f, const struct vos_ver_df *ver, uint64_t off, u
 	src = heap_try(heap, addr + off, len);
 	if (src == NULL)
 		return HEAP_MISS;
-	saw(f, src, len);
+	saw(f, addr + off, len);
 	return buf_add(f, src, len);
 }
 
@@ -353,7 +359,7 @@ fetch_segment(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_seg *s
 	rc = vos_ver_find(heap, &seg->df, f->io.epoch, hidden, &ver, &found);
 	if (rc != 0)
 		return rc;
-	saw(f, heap_ptr(heap, seg->off), sizeof(seg->df));
+	saw(f, seg->off, sizeof(seg->df));
 	if (!found)
 		return piece_add(f, FETCH_HOLE, 0, hi - lo);
 	if (fi->size != 0 && fi->size != ver.rec_size)
@@ -370,7 +376,7 @@ fetch_segment(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_seg *s
 }
 
 static int
-fetch_extent(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_key_df *akey,
+fetch_extent(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_krec *akey,
 	     const daos_recx_t *recx, struct vos_ord hidden)
 {
 	uint64_t pos = recx->rx_idx, end = pos + recx->rx_nr, lo, hi;
@@ -411,7 +417,7 @@ fetch_extent(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_key_df 
 /* All of the array's extents asked for; akey NULL: nothing is there. */
 static int
 fetch_array(struct vos_fetch *f, struct fetch_iod *fi, const daos_iod_t *iod,
-	    const struct vos_key_df *akey, struct vos_ord hidden)
+	    const struct vos_krec *akey, struct vos_ord hidden)
 {
 	uint64_t rec_size;
 	uint32_t i;
@@ -438,7 +444,7 @@ fetch_iod(struct vos_fetch *f, uint32_t i, uint64_t dkey, struct vos_ord hidden)
 	const daos_iod_t *iod = &f->io.iods[i];
 	struct fetch_iod *fi = &f->iods[i];
 	enum btree_kind kind = vos_akey_kind(f->io.oid.id);
-	const struct vos_key_df *k = NULL;
+	struct vos_krec k;
 	uint64_t akey = 0, cond;
 	int rc = 0, seen;
 
@@ -458,18 +464,18 @@ fetch_iod(struct vos_fetch *f, uint32_t i, uint64_t dkey, struct vos_ord hidden)
 			return seen < 0 ? seen : -DER_NONEXIST;
 	}
 	if (akey != 0) {
-		k = vos_key_at(heap, akey, VOS_KEY_AKEY, &rc);
-		if (k == NULL)
+		rc = vos_krec_get(heap, akey, VOS_KEY_AKEY, &k);
+		if (rc != 0)
 			return rc;
-		saw(f, k, sizeof(*k));
-		rc = vos_hidden(heap, k, f->io.epoch, hidden, &hidden);
+		saw_key(f, &k);
+		rc = vos_hidden(heap, &k, f->io.epoch, hidden, &hidden);
 		if (rc != 0)
 			return rc;
 	}
 	if (iod->iod_type == DAOS_IOD_SINGLE)
-		rc = k == NULL ? 0 : fetch_single(f, fi, k, hidden);
+		rc = akey == 0 ? 0 : fetch_single(f, fi, &k, hidden);
 	else
-		rc = fetch_array(f, fi, iod, k, hidden);
+		rc = fetch_array(f, fi, iod, akey == 0 ? NULL : &k, hidden);
 	fi->piece_nr = f->piece_nr - fi->piece_first;
 	return rc;
 }
@@ -481,7 +487,7 @@ fetch_lookup(struct vos_fetch *f)
 	struct heap *heap = f->cont->pool->heap;
 	struct vos_ord hidden = {0};
 	uint64_t obj, dkey;
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	uint32_t i;
 	int rc, seen;
 
@@ -503,11 +509,11 @@ fetch_lookup(struct vos_fetch *f)
 		/* what is missing may have been removed a moment ago */
 		f->lsn = heap_last_lsn(heap);
 	} else {
-		k = vos_key_at(heap, obj, VOS_KEY_OBJ, &rc);
-		if (k == NULL)
+		rc = vos_krec_get(heap, obj, VOS_KEY_OBJ, &k);
+		if (rc != 0)
 			return rc;
-		saw(f, k, sizeof(*k));
-		rc = vos_hidden(heap, k, f->io.epoch, hidden, &hidden);
+		saw_key(f, &k);
+		rc = vos_hidden(heap, &k, f->io.epoch, hidden, &hidden);
 		if (rc != 0)
 			return rc;
 	}
@@ -519,11 +525,11 @@ fetch_lookup(struct vos_fetch *f)
 			return seen < 0 ? seen : -DER_NONEXIST;
 	}
 	if (dkey != 0) {
-		k = vos_key_at(heap, dkey, VOS_KEY_DKEY, &rc);
-		if (k == NULL)
+		rc = vos_krec_get(heap, dkey, VOS_KEY_DKEY, &k);
+		if (rc != 0)
 			return rc;
-		saw(f, k, sizeof(*k));
-		rc = vos_hidden(heap, k, f->io.epoch, hidden, &hidden);
+		saw_key(f, &k);
+		rc = vos_hidden(heap, &k, f->io.epoch, hidden, &hidden);
 	}
 	for (i = 0; rc == 0 && i < f->io.iod_nr; i++)
 		rc = fetch_iod(f, i, dkey, hidden);

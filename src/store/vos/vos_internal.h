@@ -233,20 +233,28 @@ vos_akey_kind(daos_obj_id_t id)
 					  : BTREE_HASH;
 }
 
-static inline uint64_t
-vos_child_off(uint64_t child)
-{
-	return child & ~(uint64_t)VOS_CHILD_MASK;
-}
+/* What the record of a key says, whatever form it has in the heap; nobody outside vos_key.c knows
+ * the bytes. A copy, good until the next change or yield. */
+struct vos_krec {
+	uint64_t off;       /* of the record */
+	uint64_t upd_epoch; /* as in struct vos_key_df */
+	uint64_t chg_epoch;
+	uint64_t child; /* heap offset of what is beneath; 0 = nothing */
+	uint64_t punch; /* list of punches; 0 = none */
+	uint32_t tag;   /* what child is: enum vos_child_tag; 0 = nothing */
+	uint32_t rec_size;
+	struct vos_key key; /* the key, if the record carries it; else len 0 */
+};
 
-static inline uint32_t
-vos_child_tag(uint64_t child)
-{
-	return child & VOS_CHILD_MASK;
-}
+/* The first bytes of a record change with everything that changes the epochs of its key. */
+enum { VOS_KREC_HEAD = 16 };
 
-/* The record at off, which must be of this kind; NULL: return vos_key_bad(). */
-struct vos_key_df *vos_key_at(struct heap *heap, uint64_t off, enum vos_key_kind kind, int *ret_rc);
+/* The record at off, which must be of this kind. HEAP_MISS, -DER_CSUM. */
+int vos_krec_get(struct heap *heap, uint64_t off, enum vos_key_kind kind, struct vos_krec *ret_k);
+int vos_krec_set_child(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t child,
+		       enum vos_child_tag tag);
+int vos_krec_set_punch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t punch);
+int vos_krec_set_rec_size(struct vos_tx *t, uint64_t akey, uint32_t rec_size);
 
 /* *ret_off = 0 when there is no such child. */
 int vos_child_find(struct heap *heap, uint64_t parent, enum vos_key_kind parent_kind,
@@ -297,13 +305,6 @@ int vos_path_get(struct vos_tx *t, const struct vos_oid *oid, const struct vos_k
 int vos_key_touch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t upd_epoch,
 		  uint64_t chg_epoch);
 
-/* The key of the only child that carries its key. */
-static inline struct vos_key
-vos_key_own(const struct vos_key_df *k)
-{
-	return (struct vos_key){.buf = k->key, .len = k->key_len};
-}
-
 /* --- cache (vos_cache.c) ----------------------------------------------------------------- */
 
 struct vos_cache_ent *vos_cache_slot(struct vos_pool *pool, uint64_t cont_id,
@@ -324,7 +325,7 @@ struct vos_punches {
 	const struct vos_punches_df *level[3];
 };
 
-int vos_punches_get(struct heap *heap, const struct vos_key_df *k,
+int vos_punches_get(struct heap *heap, const struct vos_krec *k,
 		    const struct vos_punches_df **ret_list);
 /* Latest punch at or below epoch; {0, 0} = none. */
 struct vos_ord vos_punch_at(const struct vos_punches *p, uint64_t epoch);
@@ -348,7 +349,7 @@ int vos_dkey_visible(struct heap *heap, uint64_t dkey, enum btree_kind akey_kind
 int vos_obj_visible(struct heap *heap, uint64_t obj, enum btree_kind dkey_kind,
 		    enum btree_kind akey_kind, uint64_t epoch);
 /* What the punches of this key and of those above (hidden) hide at epoch. */
-int vos_hidden(struct heap *heap, const struct vos_key_df *k, uint64_t epoch, struct vos_ord hidden,
+int vos_hidden(struct heap *heap, const struct vos_krec *k, uint64_t epoch, struct vos_ord hidden,
 	       struct vos_ord *ret_hidden);
 
 /* Can a read at epoch be answered exactly, as far as history kept goes? obj, dkey: 0 = does not
@@ -376,15 +377,29 @@ struct vos_piece {
 int vos_piece_publish(struct vos_tx *t, struct vos_piece *piece);
 int vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p,
 		 struct vos_piece *piece);
-/* Newest version at or below epoch that hidden does not hide; NULL = nothing there (or an error).
- */
-int vos_sv_find(struct heap *heap, const struct vos_key_df *akey, uint64_t epoch,
-		struct vos_ord hidden, const struct vos_sv_df **ret_sv, uint64_t *ret_off);
+/* A version of a single value. */
+struct vos_sv {
+	uint64_t off;   /* of the version; 0 = none */
+	uint64_t older; /* next older one, 0 = none */
+	uint64_t epoch;
+	uint64_t size; /* bytes of the value */
+	uint16_t op;
+	uint8_t kind;        /* vos_ver_kind */
+	uint32_t cap;        /* INLINE: bytes data can take; LIST: number of runs */
+	const uint8_t *data; /* as in struct vos_sv_df */
+};
+/* The version at off (child of the akey, or an older one). HEAP_MISS, -DER_CSUM. */
+int vos_sv_get(struct heap *heap, const struct vos_krec *akey, uint64_t off, struct vos_sv *ret_sv);
+/* Newest version at or below epoch that hidden does not hide; ret_sv->off 0 = nothing there. */
+int vos_sv_find(struct heap *heap, const struct vos_krec *akey, uint64_t epoch,
+		struct vos_ord hidden, struct vos_sv *ret_sv);
+/* Link the versions `off` (0 = none) behind the version `newer` or, if that is 0, to the akey. */
+int vos_sv_link(struct vos_tx *t, uint64_t akey, uint64_t newer, uint64_t off);
 int vos_sv_free(struct vos_tx *t, uint64_t off);
 /* Free blocks of the NVMe tier, and what the cache holds of them. */
 int vos_blocks_free(struct vos_tx *t, const struct space_ext *ext);
 /* Runs of blocks of an NVME or LIST version. */
-const struct vos_run_df *vos_sv_runs(const struct vos_sv_df *sv, uint32_t *ret_nr);
+const struct vos_run_df *vos_sv_runs(const struct vos_sv *sv, uint32_t *ret_nr);
 
 /* --- punches of keys (vos_punch.c) --------------------------------------------------------- */
 
@@ -413,8 +428,8 @@ struct vos_seg {
 int vos_arr_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p,
 		  struct vos_piece *piece);
 /* The segment at this place: BTREE_EQ, LE, GE, GT, LT, FIRST, LAST. -DER_NONEXIST. */
-int vos_seg_find(struct heap *heap, const struct vos_key_df *akey, enum btree_seek how,
-		 uint64_t pos, struct vos_seg *ret_seg);
+int vos_seg_find(struct heap *heap, const struct vos_krec *akey, enum btree_seek how, uint64_t pos,
+		 struct vos_seg *ret_seg);
 int vos_seg_put(struct vos_tx *t, uint64_t akey, const struct vos_seg *seg);
 int vos_seg_del(struct vos_tx *t, uint64_t akey, uint64_t start);
 
@@ -426,7 +441,7 @@ struct vos_seg_iter {
 	bool on;
 	struct btree_cursor cur;
 };
-int vos_seg_iter_init(struct vos_seg_iter *it, struct heap *heap, const struct vos_key_df *akey);
+int vos_seg_iter_init(struct vos_seg_iter *it, struct heap *heap, const struct vos_krec *akey);
 void vos_seg_iter_fini(struct vos_seg_iter *it);
 int vos_seg_iter_seek(struct vos_seg_iter *it, enum btree_seek how, uint64_t pos);
 int vos_seg_iter_next(struct vos_seg_iter *it);
@@ -438,6 +453,12 @@ int vos_ver_find(struct heap *heap, const struct vos_seg_df *seg, uint64_t epoch
 		 struct vos_ord hidden, struct vos_ver_df *ret_ver, bool *ret_found);
 /* Give the storage of `len` records of a version back (the vos_ver_df itself is the caller's). */
 int vos_ver_free(struct vos_tx *t, const struct vos_ver_df *ver, uint64_t len);
+
+static inline struct vos_ord
+vos_sv_ord(const struct vos_sv *sv)
+{
+	return (struct vos_ord){.epoch = sv->epoch, .op = sv->op};
+}
 
 static inline struct vos_ord
 vos_ver_ord(const struct vos_ver_df *ver)

@@ -47,27 +47,92 @@ tree_key(enum btree_kind kind, const struct vos_key *key)
 	return bk;
 }
 
-struct vos_key_df *
-vos_key_at(struct heap *heap, uint64_t off, enum vos_key_kind kind, int *ret_rc)
+static uint64_t
+child_off(uint64_t child)
+{
+	return child & ~(uint64_t)VOS_CHILD_MASK;
+}
+
+/* The bytes of the record at off. */
+static int
+key_at(struct heap *heap, uint64_t off, enum vos_key_kind kind, struct vos_key_df **ret_k)
 {
 	struct vos_key_df *k = heap_try(heap, off, sizeof(*k));
 
-	if (k == NULL) {
-		*ret_rc = HEAP_MISS;
-		return NULL;
-	}
+	if (k == NULL)
+		return HEAP_MISS;
 	if (k->kind != kind) {
 		log_err("heap offset %#llx: key record of kind %#x where %#x was expected",
 			(unsigned long long)off, k->kind, kind);
-		*ret_rc = -DER_CSUM;
-		return NULL;
+		return -DER_CSUM;
 	}
-	if (k->key_len != 0 && heap_try(heap, off, sizeof(*k) + k->key_len) == NULL) {
-		*ret_rc = HEAP_MISS;
-		return NULL;
-	}
-	*ret_rc = 0;
-	return k;
+	if (k->key_len != 0 && heap_try(heap, off, sizeof(*k) + k->key_len) == NULL)
+		return HEAP_MISS;
+	*ret_k = k;
+	return 0;
+}
+
+int
+vos_krec_get(struct heap *heap, uint64_t off, enum vos_key_kind kind, struct vos_krec *ret_k)
+{
+	struct vos_key_df *k;
+	int rc;
+
+	rc = key_at(heap, off, kind, &k);
+	if (rc != 0)
+		return rc;
+	*ret_k = (struct vos_krec){
+	    .off = off,
+	    .upd_epoch = k->upd_epoch,
+	    .chg_epoch = k->chg_epoch,
+	    .child = child_off(k->child),
+	    .punch = k->punch,
+	    .tag = k->child & VOS_CHILD_MASK,
+	    .rec_size = k->rec_size,
+	    .key = {.buf = k->key, .len = k->key_len},
+	};
+	return 0;
+}
+
+int
+vos_krec_set_child(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t child,
+		   enum vos_child_tag tag)
+{
+	uint64_t val = child | tag;
+	struct vos_key_df *k;
+	int rc;
+
+	assert((child & VOS_CHILD_MASK) == 0);
+	rc = key_at(t->heap, off, kind, &k);
+	if (rc != 0)
+		return rc;
+	return heap_tx_write(t->tx, off + offsetof(struct vos_key_df, child), &val, sizeof(val));
+}
+
+int
+vos_krec_set_punch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t punch)
+{
+	struct vos_key_df *k;
+	int rc;
+
+	rc = key_at(t->heap, off, kind, &k);
+	if (rc != 0)
+		return rc;
+	return heap_tx_write(t->tx, off + offsetof(struct vos_key_df, punch), &punch,
+			     sizeof(punch));
+}
+
+int
+vos_krec_set_rec_size(struct vos_tx *t, uint64_t akey, uint32_t rec_size)
+{
+	struct vos_key_df *k;
+	int rc;
+
+	rc = key_at(t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0)
+		return rc;
+	return heap_tx_write(t->tx, akey + offsetof(struct vos_key_df, rec_size), &rec_size,
+			     sizeof(rec_size));
 }
 
 static enum vos_key_kind
@@ -77,9 +142,9 @@ child_kind_of(enum vos_key_kind parent_kind)
 }
 
 static bool
-key_equal(const struct vos_key_df *k, const struct vos_key *key)
+key_equal(const struct vos_key *a, const struct vos_key *b)
 {
-	return k->key_len == key->len && memcmp(k->key, key->buf, key->len) == 0;
+	return a->len == b->len && memcmp(a->buf, b->buf, a->len) == 0;
 }
 
 /* --- find ------------------------------------------------------------------------------ */
@@ -105,24 +170,24 @@ int
 vos_child_find(struct heap *heap, uint64_t parent, enum vos_key_kind parent_kind,
 	       enum btree_kind kind, const struct vos_key *key, uint64_t *ret_off)
 {
-	const struct vos_key_df *k, *one;
+	struct vos_krec k, one;
 	struct btree_key bk;
 	uint64_t off;
 	int rc;
 
-	k = vos_key_at(heap, parent, parent_kind, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(heap, parent, parent_kind, &k);
+	if (rc != 0)
 		return rc;
 	*ret_off = 0;
-	off = vos_child_off(k->child);
-	switch (vos_child_tag(k->child)) {
+	off = k.child;
+	switch (k.tag) {
 	case 0:
 		return 0;
 	case VOS_CHILD_ONE:
-		one = vos_key_at(heap, off, child_kind_of(parent_kind), &rc);
-		if (one == NULL)
+		rc = vos_krec_get(heap, off, child_kind_of(parent_kind), &one);
+		if (rc != 0)
 			return rc;
-		if (key_equal(one, key))
+		if (key_equal(&one.key, key))
 			*ret_off = off;
 		return 0;
 	case VOS_CHILD_TREE:
@@ -155,30 +220,18 @@ key_alloc(struct vos_tx *t, enum vos_key_kind kind, const struct vos_key *own_ke
 	return 0;
 }
 
-static int
-child_set(struct vos_tx *t, struct vos_key_df *k, uint64_t child)
-{
-	int rc;
-
-	rc = heap_tx_add(t->tx, heap_off(t->heap, &k->child), sizeof(k->child));
-	if (rc == 0)
-		k->child = child;
-	return rc;
-}
-
 /* The only child gets company: make a tree that holds it. */
 static int
-one_to_tree(struct vos_tx *t, struct vos_key_df *k, enum vos_key_kind parent_kind,
+one_to_tree(struct vos_tx *t, const struct vos_krec *k, enum vos_key_kind parent_kind,
 	    enum btree_kind kind, uint64_t *ret_root)
 {
-	uint64_t off = vos_child_off(k->child);
-	const struct vos_key_df *one;
-	struct vos_key own;
+	uint64_t off = k->child;
+	struct vos_krec one;
 	struct btree_key bk;
 	int rc;
 
-	one = vos_key_at(t->heap, off, child_kind_of(parent_kind), &rc);
-	if (one == NULL)
+	rc = vos_krec_get(t->heap, off, child_kind_of(parent_kind), &one);
+	if (rc != 0)
 		return rc;
 	rc = heap_alloc(t->tx, BTREE_ROOT_BYTES, 0, ret_root);
 	if (rc != 0)
@@ -186,39 +239,38 @@ one_to_tree(struct vos_tx *t, struct vos_key_df *k, enum vos_key_kind parent_kin
 	rc = btree_create(t->tx, *ret_root, &key_tree_conf[kind]);
 	if (rc != 0)
 		return rc;
-	own = vos_key_own(one);
-	bk = tree_key(kind, &own);
+	bk = tree_key(kind, &one.key);
 	rc = btree_insert(t->tx, btree_at(t->heap, *ret_root), &bk, &off, NULL);
 	if (rc != 0)
 		return rc;
-	return child_set(t, k, *ret_root | VOS_CHILD_TREE);
+	return vos_krec_set_child(t, k->off, parent_kind, *ret_root, VOS_CHILD_TREE);
 }
 
 int
 vos_child_add(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
 	      enum btree_kind kind, const struct vos_key *key, uint64_t *ret_off)
 {
-	struct vos_key_df *k;
+	struct vos_krec k;
 	struct btree_key bk;
 	uint64_t root;
 	int rc;
 
-	k = vos_key_at(t->heap, parent, parent_kind, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, parent, parent_kind, &k);
+	if (rc != 0)
 		return rc;
-	switch (vos_child_tag(k->child)) {
+	switch (k.tag) {
 	case 0:
 		rc = key_alloc(t, child_kind_of(parent_kind), key, ret_off);
 		if (rc != 0)
 			return rc;
-		return child_set(t, k, *ret_off | VOS_CHILD_ONE);
+		return vos_krec_set_child(t, parent, parent_kind, *ret_off, VOS_CHILD_ONE);
 	case VOS_CHILD_ONE:
-		rc = one_to_tree(t, k, parent_kind, kind, &root);
+		rc = one_to_tree(t, &k, parent_kind, kind, &root);
 		if (rc != 0)
 			return rc;
 		break;
 	case VOS_CHILD_TREE:
-		root = vos_child_off(k->child);
+		root = k.child;
 		break;
 	default:
 		return -DER_CSUM;
@@ -234,14 +286,14 @@ vos_child_add(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
 static int
 key_free(struct vos_tx *t, uint64_t off, enum vos_key_kind kind)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	int rc;
 
-	k = vos_key_at(t->heap, off, kind, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, off, kind, &k);
+	if (rc != 0)
 		return rc;
-	assert(k->child == 0);
-	rc = heap_free(t->tx, k->punch);
+	assert(k.child == 0);
+	rc = heap_free(t->tx, k.punch);
 	if (rc != 0)
 		return rc;
 	return heap_free(t->tx, off);
@@ -251,24 +303,24 @@ int
 vos_child_del(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
 	      enum btree_kind kind, const struct vos_key *key)
 {
-	struct vos_key_df *k;
+	struct vos_krec k;
 	struct btree_key bk;
 	uint64_t off, root;
 	bool empty;
 	int rc;
 
-	k = vos_key_at(t->heap, parent, parent_kind, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, parent, parent_kind, &k);
+	if (rc != 0)
 		return rc;
-	if (vos_child_tag(k->child) == VOS_CHILD_ONE) {
-		off = vos_child_off(k->child);
+	if (k.tag == VOS_CHILD_ONE) {
+		off = k.child;
 		rc = key_free(t, off, child_kind_of(parent_kind));
 		if (rc != 0)
 			return rc;
-		return child_set(t, k, 0);
+		return vos_krec_set_child(t, parent, parent_kind, 0, 0);
 	}
-	assert(vos_child_tag(k->child) == VOS_CHILD_TREE);
-	root = vos_child_off(k->child);
+	assert(k.tag == VOS_CHILD_TREE);
+	root = k.child;
 	bk = tree_key(kind, key);
 	rc = btree_delete(t->tx, btree_at(t->heap, root), &bk, &off);
 	if (rc != 0)
@@ -285,7 +337,7 @@ vos_child_del(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
 	rc = heap_free(t->tx, root);
 	if (rc != 0)
 		return rc;
-	return child_set(t, k, 0);
+	return vos_krec_set_child(t, parent, parent_kind, 0, 0);
 }
 
 int
@@ -295,8 +347,8 @@ vos_key_touch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t u
 	struct vos_key_df *k;
 	int rc;
 
-	k = vos_key_at(t->heap, off, kind, &rc);
-	if (k == NULL)
+	rc = key_at(t->heap, off, kind, &k);
+	if (rc != 0)
 		return rc;
 	if (upd_epoch <= k->upd_epoch && chg_epoch <= k->chg_epoch)
 		return 0;
@@ -455,7 +507,7 @@ int
 vos_iter_init(struct vos_iter *it, struct heap *heap, uint64_t parent,
 	      enum vos_key_kind parent_kind, enum btree_kind kind)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	int rc;
 
 	it->heap = heap;
@@ -464,18 +516,18 @@ vos_iter_init(struct vos_iter *it, struct heap *heap, uint64_t parent,
 	it->one = 0;
 	it->none = false;
 	it->on = false;
-	k = vos_key_at(heap, parent, parent_kind, &rc);
+	rc = vos_krec_get(heap, parent, parent_kind, &k);
 	/* fini must be possible in every case */
-	if (k == NULL || k->child == 0 || vos_child_tag(k->child) == VOS_CHILD_ONE) {
+	if (rc != 0 || k.child == 0 || k.tag == VOS_CHILD_ONE) {
 		btree_cursor_init(&it->cur, btree_at(heap, 0));
-		if (k == NULL)
+		if (rc != 0)
 			return rc;
-		it->none = k->child == 0;
-		it->one = vos_child_off(k->child);
+		it->none = k.child == 0;
+		it->one = k.child;
 		return 0;
 	}
-	btree_cursor_init(&it->cur, btree_at(heap, vos_child_off(k->child)));
-	return vos_child_tag(k->child) == VOS_CHILD_TREE ? 0 : -DER_CSUM;
+	btree_cursor_init(&it->cur, btree_at(heap, k.child));
+	return k.tag == VOS_CHILD_TREE ? 0 : -DER_CSUM;
 }
 
 void
@@ -557,8 +609,7 @@ seek_accepts(enum btree_seek how, int c)
 int
 vos_iter_seek(struct vos_iter *it, enum btree_seek how, const struct vos_key *key)
 {
-	const struct vos_key_df *one;
-	struct vos_key own;
+	struct vos_krec one;
 	struct btree_key bk = {0};
 	int c = 0, rc;
 
@@ -569,14 +620,13 @@ vos_iter_seek(struct vos_iter *it, enum btree_seek how, const struct vos_key *ke
 			bk = tree_key(it->kind, key);
 		return btree_seek(&it->cur, how, &bk);
 	}
-	one = vos_key_at(it->heap, it->one, it->child_kind, &rc);
-	if (one == NULL)
+	rc = vos_krec_get(it->heap, it->one, it->child_kind, &one);
+	if (rc != 0)
 		return rc;
-	own = vos_key_own(one);
-	if (it->kind == BTREE_UINT && own.len != sizeof(uint64_t))
+	if (it->kind == BTREE_UINT && one.key.len != sizeof(uint64_t))
 		return -DER_CSUM;
 	if (how != BTREE_FIRST && how != BTREE_LAST)
-		c = cmp_keys(it->kind, &own, key);
+		c = cmp_keys(it->kind, &one.key, key);
 	it->on = seek_accepts(how, c);
 	return it->on ? 0 : -DER_NONEXIST;
 }
@@ -584,7 +634,7 @@ vos_iter_seek(struct vos_iter *it, enum btree_seek how, const struct vos_key *ke
 int
 vos_iter_seek_hash(struct vos_iter *it, enum btree_seek how, const uint64_t hash[2])
 {
-	const struct vos_key_df *one;
+	struct vos_krec one;
 	uint64_t h[2];
 	int rc;
 
@@ -592,10 +642,10 @@ vos_iter_seek_hash(struct vos_iter *it, enum btree_seek how, const uint64_t hash
 		return -DER_NONEXIST;
 	if (it->one == 0)
 		return btree_seek_hash(&it->cur, how, hash);
-	one = vos_key_at(it->heap, it->one, it->child_kind, &rc);
-	if (one == NULL)
+	rc = vos_krec_get(it->heap, it->one, it->child_kind, &one);
+	if (rc != 0)
 		return rc;
-	btree_hash(0, one->key, one->key_len, h);
+	btree_hash(0, one.key.buf, one.key.len, h);
 	it->on = seek_accepts(how, cmp_hash(h, hash));
 	return it->on ? 0 : -DER_NONEXIST;
 }
@@ -615,20 +665,20 @@ vos_iter_prev(struct vos_iter *it)
 int
 vos_iter_get(struct vos_iter *it, struct vos_key *ret_key, uint64_t ret_hash[2], uint64_t *ret_off)
 {
-	const struct vos_key_df *one;
+	struct vos_krec one;
 	struct btree_key bk;
 	uint64_t val;
 	int rc;
 
 	if (it->one != 0) {
 		assert(it->on);
-		one = vos_key_at(it->heap, it->one, it->child_kind, &rc);
-		if (one == NULL)
+		rc = vos_krec_get(it->heap, it->one, it->child_kind, &one);
+		if (rc != 0)
 			return rc;
 		if (ret_key != NULL)
-			*ret_key = vos_key_own(one);
+			*ret_key = one.key;
 		if (ret_hash != NULL)
-			btree_hash(0, one->key, one->key_len, ret_hash);
+			btree_hash(0, one.key.buf, one.key.len, ret_hash);
 		if (ret_off != NULL)
 			*ret_off = it->one;
 		return 0;

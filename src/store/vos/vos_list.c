@@ -52,7 +52,7 @@ static int
 show_obj(struct lister *l, const struct btree_key *key, uint64_t off, bool *ret_go)
 {
 	struct heap *heap = l->cont->pool->heap;
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	struct vos_entry entry = {0};
 	int rc, seen;
 
@@ -67,10 +67,10 @@ show_obj(struct lister *l, const struct btree_key *key, uint64_t off, bool *ret_
 	if (seen < 0)
 		return seen;
 	if (seen) {
-		k = vos_key_at(heap, off, VOS_KEY_OBJ, &rc);
-		if (k == NULL)
+		rc = vos_krec_get(heap, off, VOS_KEY_OBJ, &k);
+		if (rc != 0)
 			return rc;
-		entry.epoch = k->upd_epoch;
+		entry.epoch = k.upd_epoch;
 		*ret_go = show(l, &entry);
 	}
 	if (*ret_go) {
@@ -120,7 +120,7 @@ show_key(struct lister *l, struct vos_iter *it, bool *ret_go)
 	struct heap *heap = l->cont->pool->heap;
 	enum btree_kind akind = vos_akey_kind(l->list->oid.id);
 	struct vos_entry entry = {.oid = l->list->oid};
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	struct vos_key key;
 	uint64_t off;
 	int rc, seen;
@@ -134,12 +134,12 @@ show_key(struct lister *l, struct vos_iter *it, bool *ret_go)
 	if (seen < 0)
 		return seen;
 	if (seen) {
-		k = vos_key_at(heap, off, it->child_kind, &rc);
-		if (k == NULL)
+		rc = vos_krec_get(heap, off, it->child_kind, &k);
+		if (rc != 0)
 			return rc;
 		entry.key = key.buf;
 		entry.key_len = key.len;
-		entry.epoch = k->upd_epoch;
+		entry.epoch = k.upd_epoch;
 		*ret_go = show(l, &entry);
 	}
 	return *ret_go ? vos_anchor_set(l->anchor, it, &l->long_key) : 0;
@@ -198,7 +198,7 @@ show_extent(struct lister *l, const struct vos_seg *seg, uint64_t lo, uint64_t h
 }
 
 static int
-list_extents_up(struct lister *l, const struct vos_key_df *akey)
+list_extents_up(struct lister *l, const struct vos_krec *akey)
 {
 	uint64_t pos = l->anchor->state == VOS_ANCHOR_START ? 0 : vos_anchor_u64(l->anchor);
 	struct vos_seg_iter it;
@@ -225,7 +225,7 @@ list_extents_up(struct lister *l, const struct vos_key_df *akey)
 }
 
 static int
-list_extents_down(struct lister *l, const struct vos_key_df *akey)
+list_extents_down(struct lister *l, const struct vos_krec *akey)
 {
 	bool start = l->anchor->state == VOS_ANCHOR_START;
 	uint64_t pos = start ? UINT64_MAX : vos_anchor_u64(l->anchor);
@@ -254,21 +254,21 @@ list_extents_down(struct lister *l, const struct vos_key_df *akey)
 }
 
 static int
-list_single(struct lister *l, const struct vos_key_df *akey)
+list_single(struct lister *l, const struct vos_krec *akey)
 {
 	struct vos_entry entry = {.oid = l->list->oid};
-	const struct vos_sv_df *sv;
+	struct vos_sv sv;
 	int rc;
 
-	if (vos_child_tag(akey->child) != VOS_CHILD_SV)
+	if (akey->tag != VOS_CHILD_SV)
 		return -DER_NONEXIST;
-	rc = vos_sv_find(l->cont->pool->heap, akey, l->list->epoch, l->hidden, &sv, NULL);
+	rc = vos_sv_find(l->cont->pool->heap, akey, l->list->epoch, l->hidden, &sv);
 	if (rc != 0)
 		return rc;
-	if (sv == NULL)
+	if (sv.off == 0)
 		return -DER_NONEXIST;
-	entry.rec_size = sv->size;
-	entry.epoch = sv->epoch;
+	entry.rec_size = sv.size;
+	entry.epoch = sv.epoch;
 	return show(l, &entry) ? -DER_NONEXIST : 0;
 }
 
@@ -276,7 +276,7 @@ static int
 list_values(struct lister *l, uint64_t dkey)
 {
 	struct heap *heap = l->cont->pool->heap;
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	uint64_t akey;
 	uint32_t tag;
 	int rc;
@@ -286,18 +286,19 @@ list_values(struct lister *l, uint64_t dkey)
 	if (rc == 0 && akey == 0)
 		rc = -DER_NONEXIST;
 	if (rc == 0) {
-		k = vos_key_at(heap, akey, VOS_KEY_AKEY, &rc);
-		if (k != NULL)
-			rc = vos_hidden(heap, k, l->list->epoch, l->hidden, &l->hidden);
+		rc = vos_krec_get(heap, akey, VOS_KEY_AKEY, &k);
+		if (rc == 0)
+			rc = vos_hidden(heap, &k, l->list->epoch, l->hidden, &l->hidden);
 	}
 	if (rc == 0) {
-		tag = vos_child_tag(k->child);
+		tag = k.tag;
 		if (l->list->kind == VOS_LIST_SINGLE)
-			rc = list_single(l, k);
+			rc = list_single(l, &k);
 		else if (tag != VOS_CHILD_ONE && tag != VOS_CHILD_TREE)
 			rc = -DER_NONEXIST;
 		else
-			rc = l->list->descending ? list_extents_down(l, k) : list_extents_up(l, k);
+			rc =
+			    l->list->descending ? list_extents_down(l, &k) : list_extents_up(l, &k);
 	}
 	if (rc == -DER_NONEXIST) {
 		at_end(l);
@@ -315,7 +316,7 @@ list_below_obj(struct lister *l)
 {
 	struct heap *heap = l->cont->pool->heap;
 	bool with_dkey = l->list->kind != VOS_LIST_DKEY;
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	uint64_t obj, dkey = 0;
 	int rc;
 
@@ -332,16 +333,16 @@ list_below_obj(struct lister *l)
 		return 0;
 	}
 	l->hidden = (struct vos_ord){0};
-	k = vos_key_at(heap, obj, VOS_KEY_OBJ, &rc);
-	if (k != NULL)
-		rc = vos_hidden(heap, k, l->list->epoch, l->hidden, &l->hidden);
+	rc = vos_krec_get(heap, obj, VOS_KEY_OBJ, &k);
+	if (rc == 0)
+		rc = vos_hidden(heap, &k, l->list->epoch, l->hidden, &l->hidden);
 	if (rc != 0)
 		return rc;
 	if (!with_dkey)
 		return list_keys(l, obj, VOS_KEY_OBJ, vos_dkey_kind(l->list->oid.id));
-	k = vos_key_at(heap, dkey, VOS_KEY_DKEY, &rc);
-	if (k != NULL)
-		rc = vos_hidden(heap, k, l->list->epoch, l->hidden, &l->hidden);
+	rc = vos_krec_get(heap, dkey, VOS_KEY_DKEY, &k);
+	if (rc == 0)
+		rc = vos_hidden(heap, &k, l->list->epoch, l->hidden, &l->hidden);
 	if (rc != 0)
 		return rc;
 	if (l->list->kind == VOS_LIST_AKEY)

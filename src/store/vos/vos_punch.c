@@ -12,7 +12,7 @@ punch_conditions(struct vos_tx *t, const struct vos_punch *p)
 	const struct vos_key *dkey_name = p->dkey.buf != NULL ? &p->dkey : NULL;
 	enum btree_kind akind = vos_akey_kind(p->oid.id);
 	struct vos_ord hidden = {0};
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	uint64_t obj, dkey = 0, akey;
 	uint32_t i;
 	int rc, seen;
@@ -31,18 +31,18 @@ punch_conditions(struct vos_tx *t, const struct vos_punch *p)
 		seen = vos_obj_visible(t->heap, obj, vos_dkey_kind(p->oid.id), akind, t->ord.epoch);
 		return seen < 0 ? seen : seen ? 0 : -DER_NONEXIST;
 	}
-	k = vos_key_at(t->heap, obj, VOS_KEY_OBJ, &rc);
-	if (k != NULL)
-		rc = vos_hidden(t->heap, k, t->ord.epoch, hidden, &hidden);
+	rc = vos_krec_get(t->heap, obj, VOS_KEY_OBJ, &k);
+	if (rc == 0)
+		rc = vos_hidden(t->heap, &k, t->ord.epoch, hidden, &hidden);
 	if (rc != 0)
 		return rc;
 	if (p->akey_nr == 0) {
 		seen = vos_dkey_visible(t->heap, dkey, akind, t->ord.epoch, hidden);
 		return seen < 0 ? seen : seen ? 0 : -DER_NONEXIST;
 	}
-	k = vos_key_at(t->heap, dkey, VOS_KEY_DKEY, &rc);
-	if (k != NULL)
-		rc = vos_hidden(t->heap, k, t->ord.epoch, hidden, &hidden);
+	rc = vos_krec_get(t->heap, dkey, VOS_KEY_DKEY, &k);
+	if (rc == 0)
+		rc = vos_hidden(t->heap, &k, t->ord.epoch, hidden, &hidden);
 	for (i = 0; rc == 0 && i < p->akey_nr; i++) {
 		rc = vos_child_find(t->heap, dkey, VOS_KEY_DKEY, akind, &p->akeys[i], &akey);
 		if (rc != 0)

@@ -22,7 +22,7 @@ key_step(struct vos_iter *it, bool max)
 
 /* The visible extent at the end asked for. -DER_NONEXIST: none. */
 static int
-find_recx(struct query *s, const struct vos_key_df *k, struct vos_ord hidden)
+find_recx(struct query *s, const struct vos_krec *k, struct vos_ord hidden)
 {
 	struct vos_seg_iter it;
 	struct vos_seg seg;
@@ -30,7 +30,7 @@ find_recx(struct query *s, const struct vos_key_df *k, struct vos_ord hidden)
 	bool found = false;
 	int rc;
 
-	if (vos_child_tag(k->child) == VOS_CHILD_SV)
+	if (k->tag == VOS_CHILD_SV)
 		return -DER_NONEXIST;
 	rc = vos_seg_iter_init(&it, s->cont->pool->heap, k);
 	if (rc == 0)
@@ -54,16 +54,16 @@ static int
 try_akey(struct query *s, uint64_t akey, struct vos_ord hidden)
 {
 	struct heap *heap = s->cont->pool->heap;
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	int rc, seen;
 
-	k = vos_key_at(heap, akey, VOS_KEY_AKEY, &rc);
-	if (k != NULL)
-		rc = vos_hidden(heap, k, s->q->epoch, hidden, &hidden);
+	rc = vos_krec_get(heap, akey, VOS_KEY_AKEY, &k);
+	if (rc == 0)
+		rc = vos_hidden(heap, &k, s->q->epoch, hidden, &hidden);
 	if (rc != 0)
 		return rc;
 	if (s->want_recx)
-		return find_recx(s, k, hidden);
+		return find_recx(s, &k, hidden);
 	seen = vos_akey_visible(heap, akey, s->q->epoch, hidden);
 	return seen < 0 ? seen : seen ? 0 : -DER_NONEXIST;
 }
@@ -72,7 +72,7 @@ static int
 try_dkey(struct query *s, uint64_t dkey, struct vos_ord hidden)
 {
 	struct heap *heap = s->cont->pool->heap;
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	struct vos_iter it;
 	struct vos_key name;
 	uint64_t akey;
@@ -82,9 +82,9 @@ try_dkey(struct query *s, uint64_t dkey, struct vos_ord hidden)
 		seen = vos_dkey_visible(heap, dkey, s->akind, s->q->epoch, hidden);
 		return seen < 0 ? seen : seen ? 0 : -DER_NONEXIST;
 	}
-	k = vos_key_at(heap, dkey, VOS_KEY_DKEY, &rc);
-	if (k != NULL)
-		rc = vos_hidden(heap, k, s->q->epoch, hidden, &hidden);
+	rc = vos_krec_get(heap, dkey, VOS_KEY_DKEY, &k);
+	if (rc == 0)
+		rc = vos_hidden(heap, &k, s->q->epoch, hidden, &hidden);
 	if (rc != 0)
 		return rc;
 	if (!s->want_akey) {
@@ -116,7 +116,7 @@ query_once(struct query *s)
 {
 	struct heap *heap = s->cont->pool->heap;
 	struct vos_ord hidden = {0};
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	struct vos_iter it;
 	struct vos_key name;
 	uint64_t obj, dkey;
@@ -131,12 +131,12 @@ query_once(struct query *s)
 		return rc;
 	if (obj == 0)
 		return -DER_NONEXIST;
-	k = vos_key_at(heap, obj, VOS_KEY_OBJ, &rc);
-	if (k != NULL)
-		rc = vos_hidden(heap, k, s->q->epoch, hidden, &hidden);
+	rc = vos_krec_get(heap, obj, VOS_KEY_OBJ, &k);
+	if (rc == 0)
+		rc = vos_hidden(heap, &k, s->q->epoch, hidden, &hidden);
 	if (rc != 0)
 		return rc;
-	s->q->max_epoch = k->chg_epoch;
+	s->q->max_epoch = k.chg_epoch;
 	if (!s->want_dkey) {
 		rc = vos_child_find(heap, obj, VOS_KEY_OBJ, s->dkind, &s->dkey_name, &dkey);
 		if (rc == 0 && dkey == 0)
@@ -223,7 +223,7 @@ vos_query_key(struct vos_cont *cont, struct vos_query *q)
 static int
 obj_epoch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t *ret_epoch)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	uint64_t off;
 	int rc;
 
@@ -234,9 +234,9 @@ obj_epoch(struct vos_cont *cont, const struct vos_oid *oid, uint64_t *ret_epoch)
 		rc = -DER_NONEXIST;
 	if (rc != 0)
 		return rc;
-	k = vos_key_at(cont->pool->heap, off, VOS_KEY_OBJ, &rc);
-	if (k != NULL)
-		*ret_epoch = k->chg_epoch;
+	rc = vos_krec_get(cont->pool->heap, off, VOS_KEY_OBJ, &k);
+	if (rc == 0)
+		*ret_epoch = k.chg_epoch;
 	return rc;
 }
 

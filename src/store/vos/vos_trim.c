@@ -150,15 +150,15 @@ spend(struct walk *w, uint32_t cost)
 static int
 is_clean(const struct walk *w, uint64_t off, enum vos_key_kind kind, bool *ret_clean)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	int rc;
 
 	*ret_clean = false;
 	if (w->trim->clean == 0)
 		return 0;
-	k = vos_key_at(w->t->heap, off, kind, &rc);
-	if (k != NULL)
-		*ret_clean = k->chg_epoch <= w->trim->clean;
+	rc = vos_krec_get(w->t->heap, off, kind, &k);
+	if (rc == 0)
+		*ret_clean = k.chg_epoch <= w->trim->clean;
 	return rc;
 }
 
@@ -259,21 +259,22 @@ stack_decide(struct walk *w, struct stack *s, const struct vos_punches *p)
  * -------------------------------------------------------------------------------------- */
 
 static int
-sv_stack(struct walk *w, const struct vos_key_df *akey, struct stack *s)
+sv_stack(struct walk *w, const struct vos_krec *akey, struct stack *s)
 {
-	const struct vos_sv_df *sv;
+	struct vos_sv sv;
 	struct ver_item *it;
 	uint64_t off;
+	int rc;
 
-	for (off = vos_child_off(akey->child); off != 0; off = sv->older) {
-		sv = heap_try(w->t->heap, off, sizeof(*sv));
-		if (sv == NULL)
-			return HEAP_MISS;
+	for (off = akey->child; off != 0; off = sv.older) {
+		rc = vos_sv_get(w->t->heap, akey, off, &sv);
+		if (rc != 0)
+			return rc;
 		it = stack_add(s);
 		if (it == NULL)
 			return -DER_NOMEM;
-		it->ord = (struct vos_ord){.epoch = sv->epoch, .op = sv->op};
-		it->kind = sv->kind;
+		it->ord = vos_sv_ord(&sv);
+		it->kind = sv.kind;
 		it->off = off;
 	}
 	return 0;
@@ -283,8 +284,8 @@ sv_stack(struct walk *w, const struct vos_key_df *akey, struct stack *s)
 static int
 sv_relink(struct walk *w, uint64_t akey, const struct stack *s)
 {
-	uint64_t link = akey + offsetof(struct vos_key_df, child), val;
-	uint64_t tag = VOS_CHILD_SV;
+	uint64_t newer = 0;
+	bool cut = false; /* the version before this one goes */
 	uint32_t i;
 	int rc;
 
@@ -295,25 +296,20 @@ sv_relink(struct walk *w, uint64_t akey, const struct stack *s)
 			rc = vos_sv_free(w->t, it->off);
 			if (rc != 0)
 				return rc;
+			cut = true;
 			continue;
 		}
-		val = it->off | tag;
-		if (*(uint64_t *)heap_ptr(w->t->heap, link) != val) {
-			rc = heap_tx_write(w->t->tx, link, &val, sizeof(val));
-			if (rc != 0)
-				return rc;
-		}
-		link = it->off + offsetof(struct vos_sv_df, older);
-		tag = 0;
+		rc = cut ? vos_sv_link(w->t, akey, newer, it->off) : 0;
+		if (rc != 0)
+			return rc;
+		newer = it->off;
+		cut = false;
 	}
-	val = 0;
-	if (*(uint64_t *)heap_ptr(w->t->heap, link) == 0)
-		return 0;
-	return heap_tx_write(w->t->tx, link, &val, sizeof(val));
+	return cut ? vos_sv_link(w->t, akey, newer, 0) : 0;
 }
 
 static int
-trim_single(struct walk *w, uint64_t akey, const struct vos_key_df *k, const struct vos_punches *p)
+trim_single(struct walk *w, uint64_t akey, const struct vos_krec *k, const struct vos_punches *p)
 {
 	struct stack s;
 	int rc;
@@ -414,14 +410,18 @@ trim_seg(struct walk *w, uint64_t akey, struct vos_seg *seg, const struct vos_pu
 }
 
 static int
-trim_array(struct walk *w, uint64_t akey, const struct vos_key_df *k, const struct vos_punches *p)
+trim_array(struct walk *w, uint64_t akey, const struct vos_punches *p)
 {
 	struct vos_trim_pos *pos = w->pos;
+	struct vos_krec k;
 	struct vos_seg seg;
 	int rc;
 
 	for (;;) {
-		rc = vos_seg_find(w->t->heap, k, pos->seg_set ? BTREE_GT : BTREE_FIRST, pos->seg,
+		rc = vos_krec_get(w->t->heap, akey, VOS_KEY_AKEY, &k);
+		if (rc != 0)
+			return rc;
+		rc = vos_seg_find(w->t->heap, &k, pos->seg_set ? BTREE_GT : BTREE_FIRST, pos->seg,
 				  &seg);
 		if (rc != 0)
 			return rc == -DER_NONEXIST ? 0 : rc;
@@ -465,34 +465,34 @@ static int
 finish_key(struct walk *w, int level, uint64_t off, enum vos_key_kind kind, bool *ret_gone)
 {
 	struct drop_args a = {.w = w, .retained = w->pos->level[level].retained};
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	int rc;
 
 	rc = vos_punches_filter(w->t, off, kind, punch_drop, &a);
 	if (rc != 0)
 		return rc;
-	k = vos_key_at(w->t->heap, off, kind, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(w->t->heap, off, kind, &k);
+	if (rc != 0)
 		return rc;
-	*ret_gone = k->child == 0 && k->punch == 0;
+	*ret_gone = k.child == 0 && k.punch == 0;
 	return 0;
 }
 
 static int
 trim_akey(struct walk *w, uint64_t akey, struct vos_punches p, bool *ret_gone)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	int rc;
 
-	k = vos_key_at(w->t->heap, akey, VOS_KEY_AKEY, &rc);
-	if (k != NULL)
-		rc = vos_punches_get(w->t->heap, k, &p.level[2]);
+	rc = vos_krec_get(w->t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc == 0)
+		rc = vos_punches_get(w->t->heap, &k, &p.level[2]);
 	if (rc != 0)
 		return rc;
-	if (vos_child_tag(k->child) == VOS_CHILD_SV)
-		rc = trim_single(w, akey, k, &p);
-	else if (k->child != 0)
-		rc = trim_array(w, akey, k, &p);
+	if (k.tag == VOS_CHILD_SV)
+		rc = trim_single(w, akey, &k, &p);
+	else if (k.child != 0)
+		rc = trim_array(w, akey, &p);
 	if (rc != 0)
 		return rc;
 	return finish_key(w, VOS_TRIM_AKEY, akey, VOS_KEY_AKEY, ret_gone);
@@ -564,13 +564,13 @@ static int
 trim_dkey(struct walk *w, const struct vos_oid *oid, uint64_t obj, const struct vos_key *name,
 	  uint64_t dkey, struct vos_punches p)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	bool gone = false;
 	int rc;
 
-	k = vos_key_at(w->t->heap, dkey, VOS_KEY_DKEY, &rc);
-	if (k != NULL)
-		rc = vos_punches_get(w->t->heap, k, &p.level[1]);
+	rc = vos_krec_get(w->t->heap, dkey, VOS_KEY_DKEY, &k);
+	if (rc == 0)
+		rc = vos_punches_get(w->t->heap, &k, &p.level[1]);
 	if (rc == 0)
 		rc = level_enter(w, VOS_TRIM_DKEY, name);
 	if (rc == 0)
@@ -629,14 +629,14 @@ trim_obj(struct walk *w, const struct vos_oid *oid, uint64_t obj)
 	uint8_t buf[VOS_OID_KEY];
 	struct vos_key name = {.buf = buf, .len = sizeof(buf)};
 	struct vos_punches p = {0};
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	bool gone = false;
 	int rc;
 
 	vos_oid_encode(oid, buf);
-	k = vos_key_at(w->t->heap, obj, VOS_KEY_OBJ, &rc);
-	if (k != NULL)
-		rc = vos_punches_get(w->t->heap, k, &p.level[0]);
+	rc = vos_krec_get(w->t->heap, obj, VOS_KEY_OBJ, &k);
+	if (rc == 0)
+		rc = vos_punches_get(w->t->heap, &k, &p.level[0]);
 	if (rc == 0)
 		rc = level_enter(w, VOS_TRIM_OBJ, &name);
 	if (rc == 0)

@@ -681,7 +681,7 @@ conditions(struct vos_tx *t, struct vos_update *up)
 	enum btree_kind akind = vos_akey_kind(io->oid.id);
 	struct vos_ord hidden = {0};
 	uint64_t obj, dkey, akey;
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	uint32_t i;
 	int rc, seen = 0;
 
@@ -693,9 +693,9 @@ conditions(struct vos_tx *t, struct vos_update *up)
 	if (rc != 0)
 		return rc;
 	if (dkey != 0) {
-		k = vos_key_at(t->heap, obj, VOS_KEY_OBJ, &rc);
-		if (k != NULL)
-			rc = vos_hidden(t->heap, k, io->epoch, hidden, &hidden);
+		rc = vos_krec_get(t->heap, obj, VOS_KEY_OBJ, &k);
+		if (rc == 0)
+			rc = vos_hidden(t->heap, &k, io->epoch, hidden, &hidden);
 		if (rc != 0)
 			return rc;
 		seen = vos_dkey_visible(t->heap, dkey, akind, io->epoch, hidden);
@@ -704,9 +704,9 @@ conditions(struct vos_tx *t, struct vos_update *up)
 	if (rc != 0)
 		return rc;
 	if (dkey != 0) {
-		k = vos_key_at(t->heap, dkey, VOS_KEY_DKEY, &rc);
-		if (k != NULL)
-			rc = vos_hidden(t->heap, k, io->epoch, hidden, &hidden);
+		rc = vos_krec_get(t->heap, dkey, VOS_KEY_DKEY, &k);
+		if (rc == 0)
+			rc = vos_hidden(t->heap, &k, io->epoch, hidden, &hidden);
 		if (rc != 0)
 			return rc;
 	}
@@ -733,21 +733,18 @@ conditions(struct vos_tx *t, struct vos_update *up)
 static int
 check_rec_size(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, uint64_t rec_size)
 {
-	struct vos_key_df *k;
+	struct vos_krec k;
 	int rc, seen;
 
-	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
-	if (k == NULL || rec_size == 0 || k->rec_size == rec_size)
+	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0 || rec_size == 0 || k.rec_size == rec_size)
 		return rc;
-	if (k->rec_size != 0) {
+	if (k.rec_size != 0) {
 		seen = vos_akey_visible(t->heap, akey, UINT64_MAX, vos_punch_at(p, UINT64_MAX));
 		if (seen != 0)
 			return seen < 0 ? seen : -DER_INVAL;
 	}
-	rc = heap_tx_add(t->tx, akey + offsetof(struct vos_key_df, rec_size), sizeof(k->rec_size));
-	if (rc == 0)
-		k->rec_size = rec_size;
-	return rc;
+	return vos_krec_set_rec_size(t, akey, rec_size);
 }
 
 static int
@@ -756,7 +753,7 @@ apply_iod(struct vos_tx *t, struct vos_update *up, uint32_t i, uint64_t dkey, st
 	const daos_iod_t *iod = &up->io.iods[i];
 	struct update_iod *ui = &up->iods[i];
 	enum btree_kind kind = vos_akey_kind(up->io.oid.id);
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	uint64_t akey;
 	uint32_t j;
 	int rc;
@@ -768,10 +765,10 @@ apply_iod(struct vos_tx *t, struct vos_update *up, uint32_t i, uint64_t dkey, st
 		rc = vos_child_add(t, dkey, VOS_KEY_DKEY, kind, &ui->akey, &akey);
 	if (rc != 0)
 		return rc;
-	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0)
 		return rc;
-	rc = vos_punches_get(t->heap, k, &p->level[2]);
+	rc = vos_punches_get(t->heap, &k, &p->level[2]);
 	if (rc == 0 && iod->iod_type == DAOS_IOD_ARRAY)
 		rc = check_rec_size(t, akey, p, iod->iod_size);
 	for (j = 0; rc == 0 && j < ui->piece_nr; j++) {
@@ -787,7 +784,7 @@ int
 vos_update_apply(struct vos_tx *t, struct vos_update *up, bool check)
 {
 	struct vos_punches p = {0};
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	uint64_t obj, dkey;
 	uint32_t i;
 	int rc = 0;
@@ -800,14 +797,14 @@ vos_update_apply(struct vos_tx *t, struct vos_update *up, bool check)
 		rc = vos_path_get(t, &up->io.oid, &up->dkey, &obj, &dkey);
 	if (rc != 0)
 		return rc;
-	k = vos_key_at(t->heap, obj, VOS_KEY_OBJ, &rc);
-	if (k != NULL)
-		rc = vos_punches_get(t->heap, k, &p.level[0]);
+	rc = vos_krec_get(t->heap, obj, VOS_KEY_OBJ, &k);
+	if (rc == 0)
+		rc = vos_punches_get(t->heap, &k, &p.level[0]);
 	if (rc != 0)
 		return rc;
-	k = vos_key_at(t->heap, dkey, VOS_KEY_DKEY, &rc);
-	if (k != NULL)
-		rc = vos_punches_get(t->heap, k, &p.level[1]);
+	rc = vos_krec_get(t->heap, dkey, VOS_KEY_DKEY, &k);
+	if (rc == 0)
+		rc = vos_punches_get(t->heap, &k, &p.level[1]);
 	for (i = 0; rc == 0 && i < up->io.iod_nr; i++)
 		rc = apply_iod(t, up, i, dkey, &p);
 	if (rc == 0)

@@ -10,12 +10,6 @@
 
 #include "base/log.h"
 
-static struct vos_ord
-sv_ord(const struct vos_sv_df *sv)
-{
-	return (struct vos_ord){.epoch = sv->epoch, .op = sv->op};
-}
-
 static uint32_t
 payload_bytes(const struct vos_sv_df *sv)
 {
@@ -50,8 +44,30 @@ sv_at(struct heap *heap, uint64_t off, struct vos_sv_df **ret_sv)
 	return 0;
 }
 
+int
+vos_sv_get(struct heap *heap, const struct vos_krec *akey, uint64_t off, struct vos_sv *ret_sv)
+{
+	struct vos_sv_df *sv;
+	int rc;
+
+	rc = sv_at(heap, off, &sv);
+	if (rc != 0)
+		return rc;
+	*ret_sv = (struct vos_sv){
+	    .off = off,
+	    .older = sv->older,
+	    .epoch = sv->epoch,
+	    .size = sv->size,
+	    .op = sv->op,
+	    .kind = sv->kind,
+	    .cap = sv->cap,
+	    .data = sv->data,
+	};
+	return 0;
+}
+
 const struct vos_run_df *
-vos_sv_runs(const struct vos_sv_df *sv, uint32_t *ret_nr)
+vos_sv_runs(const struct vos_sv *sv, uint32_t *ret_nr)
 {
 	*ret_nr = sv->kind == VOS_VER_NVME ? 1 : sv->kind == VOS_VER_LIST ? sv->cap : 0;
 	return (const struct vos_run_df *)sv->data;
@@ -60,11 +76,10 @@ vos_sv_runs(const struct vos_sv_df *sv, uint32_t *ret_nr)
 static int
 runs_free(struct vos_tx *t, const struct vos_sv_df *sv)
 {
-	const struct vos_run_df *run;
-	uint32_t i, nr;
+	const struct vos_run_df *run = (const struct vos_run_df *)sv->data;
+	uint32_t i, nr = sv->kind == VOS_VER_NVME ? 1 : sv->kind == VOS_VER_LIST ? sv->cap : 0;
 	int rc;
 
-	run = vos_sv_runs(sv, &nr);
 	for (i = 0; i < nr; i++) {
 		struct space_ext ext = {.blk = run[i].blk, .blk_nr = run[i].blk_nr};
 
@@ -172,23 +187,17 @@ fits_in_place(const struct vos_sv_df *sv, const struct vos_piece *piece)
 	return piece->kind == VOS_VER_NVME || piece->kind == VOS_VER_PUNCH;
 }
 
-/* Where the chain's link to a version is stored. */
-struct link {
-	uint64_t off; /* of the u64 */
-	uint64_t tag; /* to be or'ed in */
-};
-
-static int
-link_set(struct vos_tx *t, const struct link *link, uint64_t off)
+int
+vos_sv_link(struct vos_tx *t, uint64_t akey, uint64_t newer, uint64_t off)
 {
-	uint64_t val = off == 0 ? 0 : off | link->tag;
-
-	return heap_tx_write(t->tx, link->off, &val, sizeof(val));
+	if (newer == 0)
+		return vos_krec_set_child(t, akey, VOS_KEY_AKEY, off, off == 0 ? 0 : VOS_CHILD_SV);
+	return heap_tx_write(t->tx, newer + offsetof(struct vos_sv_df, older), &off, sizeof(off));
 }
 
 /* Put the new version in place of the one at off, whose older versions stay. */
 static int
-sv_replace(struct vos_tx *t, const struct link *link, uint64_t off, struct vos_piece *piece)
+sv_replace(struct vos_tx *t, uint64_t akey, uint64_t above, uint64_t off, struct vos_piece *piece)
 {
 	struct vos_sv_df *sv;
 	uint64_t new_off;
@@ -200,7 +209,7 @@ sv_replace(struct vos_tx *t, const struct link *link, uint64_t off, struct vos_p
 	if (!fits_in_place(sv, piece)) {
 		rc = sv_alloc(t, piece, sv->older, &new_off);
 		if (rc == 0)
-			rc = link_set(t, link, new_off);
+			rc = vos_sv_link(t, akey, above, new_off);
 		if (rc == 0)
 			rc = vos_sv_free(t, off);
 		return rc;
@@ -217,33 +226,32 @@ sv_replace(struct vos_tx *t, const struct link *link, uint64_t off, struct vos_p
 int
 vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, struct vos_piece *piece)
 {
-	struct link link = {.off = akey + offsetof(struct vos_key_df, child), .tag = VOS_CHILD_SV};
 	struct vos_ord newer, after;
-	struct vos_sv_df *sv = NULL;
-	const struct vos_key_df *k;
+	struct vos_sv sv;
+	struct vos_krec k;
 	bool hidden;
-	uint64_t off, new_off;
+	uint64_t off, new_off, above = 0;
 	int c = -1, rc;
 
-	k = vos_key_at(t->heap, akey, VOS_KEY_AKEY, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0)
 		return rc;
-	if (k->child != 0 && vos_child_tag(k->child) != VOS_CHILD_SV)
+	if (k.child != 0 && k.tag != VOS_CHILD_SV)
 		return -DER_INVAL; /* holds an array */
 
 	/* what hides the new version from some epoch on: a newer version, or a punch */
 	hidden = vos_punch_after(p, t->ord, &newer);
-	for (off = vos_child_off(k->child); off != 0; off = sv->older) {
-		rc = sv_at(t->heap, off, &sv);
+	for (off = k.child; off != 0; off = sv.older) {
+		rc = vos_sv_get(t->heap, &k, off, &sv);
 		if (rc != 0)
 			return rc;
-		c = vos_ord_cmp(sv_ord(sv), t->ord);
+		c = vos_ord_cmp(vos_sv_ord(&sv), t->ord);
 		if (c <= 0)
 			break;
-		if (!hidden || vos_ord_cmp(sv_ord(sv), newer) < 0)
-			newer = sv_ord(sv);
+		if (!hidden || vos_ord_cmp(vos_sv_ord(&sv), newer) < 0)
+			newer = vos_sv_ord(&sv);
 		hidden = true;
-		link = (struct link){.off = off + offsetof(struct vos_sv_df, older)};
+		above = off;
 	}
 	if (hidden && !vos_needed(t, t->ord.epoch, newer.epoch)) {
 		vos_dropped(t, t->ord.epoch, newer.epoch);
@@ -251,43 +259,39 @@ vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, struc
 	}
 	if (off == 0) {
 		rc = sv_alloc(t, piece, 0, &new_off);
-		return rc != 0 ? rc : link_set(t, &link, new_off);
+		return rc != 0 ? rc : vos_sv_link(t, akey, above, new_off);
 	}
 	/* the version right below: is it still needed now? */
 	if (c != 0) {
 		newer = t->ord;
-		if (vos_punch_after(p, sv_ord(sv), &after) && vos_ord_cmp(after, newer) < 0)
+		if (vos_punch_after(p, vos_sv_ord(&sv), &after) && vos_ord_cmp(after, newer) < 0)
 			newer = after;
-		if (vos_needed(t, sv->epoch, newer.epoch)) {
+		if (vos_needed(t, sv.epoch, newer.epoch)) {
 			rc = sv_alloc(t, piece, off, &new_off);
-			return rc != 0 ? rc : link_set(t, &link, new_off);
+			return rc != 0 ? rc : vos_sv_link(t, akey, above, new_off);
 		}
-		vos_dropped(t, sv->epoch, newer.epoch);
+		vos_dropped(t, sv.epoch, newer.epoch);
 	}
-	return sv_replace(t, &link, off, piece);
+	return sv_replace(t, akey, above, off, piece);
 }
 
 int
-vos_sv_find(struct heap *heap, const struct vos_key_df *akey, uint64_t epoch, struct vos_ord hidden,
-	    const struct vos_sv_df **ret_sv, uint64_t *ret_off)
+vos_sv_find(struct heap *heap, const struct vos_krec *akey, uint64_t epoch, struct vos_ord hidden,
+	    struct vos_sv *ret_sv)
 {
-	struct vos_sv_df *sv;
 	uint64_t off;
 	int rc;
 
-	*ret_sv = NULL;
-	for (off = vos_child_off(akey->child); off != 0; off = sv->older) {
-		rc = sv_at(heap, off, &sv);
+	for (off = akey->child; off != 0; off = ret_sv->older) {
+		rc = vos_sv_get(heap, akey, off, ret_sv);
 		if (rc != 0)
 			return rc;
-		if (sv->epoch > epoch)
+		if (ret_sv->epoch > epoch)
 			continue;
-		if (sv->kind == VOS_VER_PUNCH || vos_ord_cmp(sv_ord(sv), hidden) < 0)
-			return 0;
-		*ret_sv = sv;
-		if (ret_off != NULL)
-			*ret_off = off;
+		if (ret_sv->kind == VOS_VER_PUNCH || vos_ord_cmp(vos_sv_ord(ret_sv), hidden) < 0)
+			break;
 		return 0;
 	}
+	ret_sv->off = 0;
 	return 0;
 }

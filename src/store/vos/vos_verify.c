@@ -96,46 +96,44 @@ saw_run(struct verify *v, uint64_t blk, uint64_t nr)
 /* --- values ----------------------------------------------------------------------------------- */
 
 static int
-verify_single(struct verify *v, const struct vos_key_df *k)
+verify_single(struct verify *v, const struct vos_krec *k)
 {
 	struct vos_ord prev = {UINT64_MAX, UINT32_MAX};
-	const struct vos_sv_df *sv;
+	struct vos_sv sv;
 	const struct vos_run_df *run;
 	uint64_t off, bytes;
 	uint32_t i, nr;
 	int rc;
 
-	for (off = vos_child_off(k->child); off != 0; off = sv->older) {
+	for (off = k->child; off != 0; off = sv.older) {
 		struct vos_ord ord;
 
-		sv = heap_try(v->heap, off, sizeof(*sv));
-		if (sv == NULL)
-			return HEAP_MISS;
-		ord = (struct vos_ord){sv->epoch, sv->op};
+		rc = vos_sv_get(v->heap, k, off, &sv);
+		if (rc != 0)
+			return rc;
+		ord = vos_sv_ord(&sv);
 		if (vos_ord_cmp(ord, prev) >= 0)
 			return bad(off, "versions of a value out of order");
-		if (sv->epoch > k->upd_epoch)
+		if (sv.epoch > k->upd_epoch)
 			return bad(off, "version newer than its key says");
 		prev = ord;
 		rc = saw_obj(v, off);
 		if (rc != 0)
 			return rc;
-		if (sv->kind == VOS_VER_INLINE && sv->size > sv->cap)
+		if (sv.kind == VOS_VER_INLINE && sv.size > sv.cap)
 			return bad(off, "value longer than its room");
-		if (sv->kind != VOS_VER_NVME && sv->kind != VOS_VER_LIST)
+		if (sv.kind != VOS_VER_NVME && sv.kind != VOS_VER_LIST)
 			continue;
-		run = vos_sv_runs(sv, &nr);
-		if (heap_try(v->heap, off, sizeof(*sv) + nr * sizeof(*run)) == NULL)
-			return HEAP_MISS;
+		run = vos_sv_runs(&sv, &nr);
 		for (i = 0, bytes = 0; i < nr; i++) {
 			bytes += run[i].blk_nr * SPACE_BLOCK;
 			rc = saw_run(v, run[i].blk, run[i].blk_nr);
 			if (rc != 0)
 				return rc;
 		}
-		if (bytes < sv->size || bytes >= sv->size + SPACE_BLOCK)
+		if (bytes < sv.size || bytes >= sv.size + SPACE_BLOCK)
 			return bad(off, "value of %llu bytes in %llu bytes of blocks",
-				   (unsigned long long)sv->size, (unsigned long long)bytes);
+				   (unsigned long long)sv.size, (unsigned long long)bytes);
 	}
 	return 0;
 }
@@ -163,7 +161,7 @@ verify_ver(struct verify *v, const struct vos_ver_df *ver, uint64_t len, uint64_
 }
 
 static int
-verify_seg(struct verify *v, const struct vos_key_df *k, const struct vos_seg *seg)
+verify_seg(struct verify *v, const struct vos_krec *k, const struct vos_seg *seg)
 {
 	struct vos_ver_df ver = seg->df.ver;
 	struct vos_ord prev = {UINT64_MAX, UINT32_MAX};
@@ -192,23 +190,23 @@ verify_seg(struct verify *v, const struct vos_key_df *k, const struct vos_seg *s
 }
 
 static int
-verify_array(struct verify *v, const struct vos_key_df *k)
+verify_array(struct verify *v, const struct vos_krec *k)
 {
 	struct vos_seg_iter it;
 	struct vos_seg seg;
 	uint64_t end = 0;
 	int rc;
 
-	rc = saw_obj(v, vos_child_off(k->child));
-	if (rc == 0 && vos_child_tag(k->child) == VOS_CHILD_TREE)
-		rc = btree_verify(btree_at(v->heap, vos_child_off(k->child)), saw_node, v, &v->nr);
+	rc = saw_obj(v, k->child);
+	if (rc == 0 && k->tag == VOS_CHILD_TREE)
+		rc = btree_verify(btree_at(v->heap, k->child), saw_node, v, &v->nr);
 	if (rc != 0)
 		return rc;
 	rc = vos_seg_iter_init(&it, v->heap, k);
 	if (rc == 0)
 		rc = vos_seg_iter_seek(&it, BTREE_FIRST, 0);
 	if (rc == -DER_NONEXIST)
-		rc = bad(vos_child_off(k->child), "empty map of segments");
+		rc = bad(k->child, "empty map of segments");
 	while (rc == 0) {
 		rc = vos_seg_iter_get(&it, &seg);
 		if (rc == 0 && seg.start < end)
@@ -232,7 +230,7 @@ verify_array(struct verify *v, const struct vos_key_df *k)
  */
 
 static int
-verify_punches(struct verify *v, const struct vos_key_df *k)
+verify_punches(struct verify *v, const struct vos_krec *k)
 {
 	const struct vos_punches_df *list;
 	struct vos_ord prev = {UINT64_MAX, UINT32_MAX};
@@ -257,10 +255,10 @@ verify_punches(struct verify *v, const struct vos_key_df *k)
 }
 
 static int verify_key(struct verify *v, uint64_t off, enum vos_key_kind kind, daos_obj_id_t oid,
-		      const struct vos_key_df *parent);
+		      const struct vos_krec *parent);
 
 static int
-verify_children(struct verify *v, uint64_t off, const struct vos_key_df *k, enum vos_key_kind kind,
+verify_children(struct verify *v, uint64_t off, const struct vos_krec *k, enum vos_key_kind kind,
 		daos_obj_id_t oid)
 {
 	enum btree_kind tree = kind == VOS_KEY_OBJ ? vos_dkey_kind(oid) : vos_akey_kind(oid);
@@ -270,11 +268,10 @@ verify_children(struct verify *v, uint64_t off, const struct vos_key_df *k, enum
 	uint64_t child;
 	int rc = 0;
 
-	if (vos_child_tag(k->child) == VOS_CHILD_TREE) {
-		rc = saw_obj(v, vos_child_off(k->child));
+	if (k->tag == VOS_CHILD_TREE) {
+		rc = saw_obj(v, k->child);
 		if (rc == 0)
-			rc = btree_verify(btree_at(v->heap, vos_child_off(k->child)), saw_node, v,
-					  &v->nr);
+			rc = btree_verify(btree_at(v->heap, k->child), saw_node, v, &v->nr);
 	}
 	if (rc != 0)
 		return rc;
@@ -303,27 +300,26 @@ verify_children(struct verify *v, uint64_t off, const struct vos_key_df *k, enum
 
 static int
 verify_key(struct verify *v, uint64_t off, enum vos_key_kind kind, daos_obj_id_t oid,
-	   const struct vos_key_df *parent)
+	   const struct vos_krec *parent)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	int rc;
 
-	k = vos_key_at(v->heap, off, kind, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(v->heap, off, kind, &k);
+	if (rc != 0)
 		return rc;
-	if (k->upd_epoch > k->chg_epoch)
+	if (k.upd_epoch > k.chg_epoch)
 		return bad(off, "key updated after its last change");
-	if (parent != NULL &&
-	    (k->upd_epoch > parent->upd_epoch || k->chg_epoch > parent->chg_epoch))
+	if (parent != NULL && (k.upd_epoch > parent->upd_epoch || k.chg_epoch > parent->chg_epoch))
 		return bad(off, "key changed after its parent");
 	rc = saw_obj(v, off);
 	if (rc == 0)
-		rc = verify_punches(v, k);
-	if (rc != 0 || k->child == 0)
+		rc = verify_punches(v, &k);
+	if (rc != 0 || k.child == 0)
 		return rc;
 	if (kind != VOS_KEY_AKEY)
-		return verify_children(v, off, k, kind, oid);
-	return vos_child_tag(k->child) == VOS_CHILD_SV ? verify_single(v, k) : verify_array(v, k);
+		return verify_children(v, off, &k, kind, oid);
+	return k.tag == VOS_CHILD_SV ? verify_single(v, &k) : verify_array(v, &k);
 }
 
 /* --- containers
@@ -333,7 +329,7 @@ static int
 verify_objs(struct verify *v, uint64_t cont_off, const struct vos_cont_df *df)
 {
 	struct btree bt = btree_at(v->heap, cont_off + offsetof(struct vos_cont_df, objs));
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	struct btree_cursor cur;
 	struct btree_key key;
 	struct vos_oid oid;
@@ -356,8 +352,8 @@ verify_objs(struct verify *v, uint64_t cont_off, const struct vos_cont_df *df)
 		rc = verify_key(v, off, VOS_KEY_OBJ, oid.id, NULL);
 		if (rc != 0)
 			break;
-		k = vos_key_at(v->heap, off, VOS_KEY_OBJ, &rc);
-		if (k != NULL && k->chg_epoch > df->max_epoch)
+		rc = vos_krec_get(v->heap, off, VOS_KEY_OBJ, &k);
+		if (rc == 0 && k.chg_epoch > df->max_epoch)
 			rc = bad(off, "object changed after its container");
 		if (rc == 0)
 			rc = btree_next(&cur);

@@ -13,8 +13,7 @@
 #include "base/log.h"
 
 int
-vos_punches_get(struct heap *heap, const struct vos_key_df *k,
-		const struct vos_punches_df **ret_list)
+vos_punches_get(struct heap *heap, const struct vos_krec *k, const struct vos_punches_df **ret_list)
 {
 	const struct vos_punches_df *list;
 
@@ -92,7 +91,7 @@ vos_punch_after(const struct vos_punches *p, struct vos_ord ord, struct vos_ord 
 }
 
 int
-vos_hidden(struct heap *heap, const struct vos_key_df *k, uint64_t epoch, struct vos_ord hidden,
+vos_hidden(struct heap *heap, const struct vos_krec *k, uint64_t epoch, struct vos_ord hidden,
 	   struct vos_ord *ret_hidden)
 {
 	const struct vos_punches_df *list;
@@ -129,7 +128,7 @@ vos_readable(struct vos_cont *cont, uint64_t epoch, uint64_t obj, bool with_dkey
 {
 	struct heap *heap = cont->pool->heap;
 	const struct vos_punches_df *list;
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	uint64_t low = cont->df->low_epoch;
 	int rc;
 
@@ -141,21 +140,21 @@ vos_readable(struct vos_cont *cont, uint64_t epoch, uint64_t obj, bool with_dkey
 		return -DER_TX_RESTART;
 	if (obj == 0)
 		return 0;
-	k = vos_key_at(heap, obj, VOS_KEY_OBJ, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(heap, obj, VOS_KEY_OBJ, &k);
+	if (rc != 0)
 		return rc;
-	if (k->chg_epoch <= epoch)
+	if (k.chg_epoch <= epoch)
 		return 0;
-	rc = vos_punches_get(heap, k, &list);
+	rc = vos_punches_get(heap, &k, &list);
 	if (rc != 0)
 		return rc;
 	if (with_dkey && vos_punch_newest(list).epoch <= epoch) {
 		if (dkey == 0)
 			return 0;
-		k = vos_key_at(heap, dkey, VOS_KEY_DKEY, &rc);
-		if (k == NULL)
+		rc = vos_krec_get(heap, dkey, VOS_KEY_DKEY, &k);
+		if (rc != 0)
 			return rc;
-		if (k->chg_epoch <= epoch)
+		if (k.chg_epoch <= epoch)
 			return 0;
 	}
 	return -DER_TX_RESTART;
@@ -185,8 +184,8 @@ vos_needed(const struct vos_tx *t, uint64_t ver, uint64_t next)
 
 /* Replace the list of a key by these (nr may be 0). The old list is not touched. */
 static int
-punches_set(struct vos_tx *t, uint64_t off, struct vos_key_df *k, const struct vos_ord_df *ord,
-	    uint32_t nr)
+punches_set(struct vos_tx *t, const struct vos_krec *k, enum vos_key_kind kind,
+	    const struct vos_ord_df *ord, uint32_t nr)
 {
 	struct vos_punches_df *list;
 	uint64_t new_off = 0;
@@ -204,12 +203,7 @@ punches_set(struct vos_tx *t, uint64_t off, struct vos_key_df *k, const struct v
 		memcpy(list->ord, ord, nr * sizeof(list->ord[0]));
 	}
 	rc = heap_free(t->tx, k->punch);
-	if (rc != 0)
-		return rc;
-	rc = heap_tx_add(t->tx, off + offsetof(struct vos_key_df, punch), sizeof(k->punch));
-	if (rc == 0)
-		k->punch = new_off;
-	return rc;
+	return rc != 0 ? rc : vos_krec_set_punch(t, k->off, kind, new_off);
 }
 
 int
@@ -219,15 +213,15 @@ vos_punch_add(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, struct vos
 	CLEANUP(freep)
 	struct vos_ord_df *out = NULL;
 	struct vos_ord newer = {0};
-	struct vos_key_df *k;
+	struct vos_krec k;
 	uint32_t i, nr = 0;
 	bool placed = false;
 	int rc;
 
-	k = vos_key_at(t->heap, off, kind, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, off, kind, &k);
+	if (rc != 0)
 		return rc;
-	rc = vos_punches_get(t->heap, k, &list);
+	rc = vos_punches_get(t->heap, &k, &list);
 	if (rc != 0)
 		return rc;
 	out = mem_alloc(((list == NULL ? 0 : list->nr) + 1) * sizeof(*out));
@@ -257,7 +251,7 @@ vos_punch_add(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, struct vos
 		out[nr++] = o;
 		newer = (struct vos_ord){o.epoch, o.op};
 	}
-	return punches_set(t, off, k, out, nr);
+	return punches_set(t, &k, kind, out, nr);
 }
 
 int
@@ -269,14 +263,14 @@ vos_punches_filter(struct vos_tx *t, uint64_t off, enum vos_key_kind kind,
 	const struct vos_punches_df *list;
 	CLEANUP(freep)
 	struct vos_ord_df *out = NULL;
-	struct vos_key_df *k;
+	struct vos_krec k;
 	uint32_t i, nr = 0;
 	int rc;
 
-	k = vos_key_at(t->heap, off, kind, &rc);
-	if (k == NULL)
+	rc = vos_krec_get(t->heap, off, kind, &k);
+	if (rc != 0)
 		return rc;
-	rc = vos_punches_get(t->heap, k, &list);
+	rc = vos_punches_get(t->heap, &k, &list);
 	if (rc != 0 || list == NULL)
 		return rc;
 	out = mem_alloc((list->nr + 1) * sizeof(*out));
@@ -285,14 +279,14 @@ vos_punches_filter(struct vos_tx *t, uint64_t off, enum vos_key_kind kind,
 	for (i = 0; i < list->nr; i++)
 		if (!drop(t, list, i, arg))
 			out[nr++] = list->ord[i];
-	return nr == list->nr ? 0 : punches_set(t, off, k, out, nr);
+	return nr == list->nr ? 0 : punches_set(t, &k, kind, out, nr);
 }
 
 /* --- does a key exist ----------------------------------------------------------------------------
  */
 
 static int
-array_visible(struct heap *heap, const struct vos_key_df *k, uint64_t epoch, struct vos_ord hidden)
+array_visible(struct heap *heap, const struct vos_krec *k, uint64_t epoch, struct vos_ord hidden)
 {
 	struct vos_seg_iter it;
 	struct vos_seg seg;
@@ -320,26 +314,26 @@ array_visible(struct heap *heap, const struct vos_key_df *k, uint64_t epoch, str
 int
 vos_akey_visible(struct heap *heap, uint64_t akey, uint64_t epoch, struct vos_ord hidden)
 {
-	const struct vos_sv_df *sv;
-	const struct vos_key_df *k;
+	struct vos_sv sv;
+	struct vos_krec k;
 	int rc;
 
-	k = vos_key_at(heap, akey, VOS_KEY_AKEY, &rc);
-	if (k == NULL)
-		return rc;
-	rc = vos_hidden(heap, k, epoch, hidden, &hidden);
+	rc = vos_krec_get(heap, akey, VOS_KEY_AKEY, &k);
 	if (rc != 0)
 		return rc;
-	if (k->upd_epoch < hidden.epoch)
+	rc = vos_hidden(heap, &k, epoch, hidden, &hidden);
+	if (rc != 0)
+		return rc;
+	if (k.upd_epoch < hidden.epoch)
 		return 0;
-	switch (vos_child_tag(k->child)) {
+	switch (k.tag) {
 	case 0:
 		return 0;
 	case VOS_CHILD_SV:
-		rc = vos_sv_find(heap, k, epoch, hidden, &sv, NULL);
-		return rc != 0 ? rc : sv != NULL;
+		rc = vos_sv_find(heap, &k, epoch, hidden, &sv);
+		return rc != 0 ? rc : sv.off != 0;
 	default:
-		return array_visible(heap, k, epoch, hidden);
+		return array_visible(heap, &k, epoch, hidden);
 	}
 }
 
@@ -348,18 +342,18 @@ any_child_visible(struct heap *heap, uint64_t off, enum vos_key_kind kind,
 		  enum btree_kind dkey_kind, enum btree_kind akey_kind, uint64_t epoch,
 		  struct vos_ord hidden)
 {
-	const struct vos_key_df *k;
+	struct vos_krec k;
 	struct vos_iter it;
 	uint64_t child;
 	int seen = 0, rc;
 
-	k = vos_key_at(heap, off, kind, &rc);
-	if (k == NULL)
-		return rc;
-	rc = vos_hidden(heap, k, epoch, hidden, &hidden);
+	rc = vos_krec_get(heap, off, kind, &k);
 	if (rc != 0)
 		return rc;
-	if (k->upd_epoch < hidden.epoch || k->child == 0)
+	rc = vos_hidden(heap, &k, epoch, hidden, &hidden);
+	if (rc != 0)
+		return rc;
+	if (k.upd_epoch < hidden.epoch || k.child == 0)
 		return 0;
 	rc = vos_iter_init(&it, heap, off, kind, kind == VOS_KEY_OBJ ? dkey_kind : akey_kind);
 	if (rc == 0)
