@@ -84,8 +84,8 @@ ver_to_counted(struct vos_tx *t, struct vos_ver_df *ver, uint64_t len)
 	ext->refs = 1;
 	ext->kind = ver->kind;
 	ext->addr = ver->addr;
-	if (ver->kind == VOS_VER_NVME)
-		ext->blk_nr = blk_nr_of(ver, len);
+	ext->blk_nr =
+	    ver->kind == VOS_VER_NVME ? blk_nr_of(ver, len) : ver->ext_off + len * ver->rec_size;
 	ver->kind = VOS_VER_COUNTED;
 	ver->addr = off;
 	return 0;
@@ -491,6 +491,41 @@ vos_seg_del(struct vos_tx *t, uint64_t akey, uint64_t start)
 	if (rc == 0)
 		rc = heap_free(t->tx, off);
 	return rc != 0 ? rc : vos_krec_set_child(t, akey, VOS_KEY_AKEY, 0, 0);
+}
+
+int
+vos_seg_fold(struct vos_tx *t, uint64_t akey)
+{
+	struct btree_cursor cur;
+	struct vos_seg seg = {0};
+	struct btree_key key;
+	struct vos_krec k;
+	struct btree bt;
+	int rc;
+
+	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0 || k.tag != VOS_CHILD_TREE)
+		return rc;
+	bt = btree_at(t->heap, k.child);
+	btree_cursor_init(&cur, bt);
+	rc = btree_seek(&cur, BTREE_FIRST, NULL);
+	if (rc == 0) {
+		rc = btree_next(&cur);
+		if (rc == 0)
+			rc = 1; /* more than one */
+		else if (rc == -DER_NONEXIST)
+			rc = vos_seg_find(t->heap, &k, BTREE_FIRST, 0, &seg);
+	}
+	btree_cursor_fini(&cur);
+	if (rc != 0)
+		return rc == 1 ? 0 : rc;
+	key = btree_key_num(seg.start);
+	rc = btree_delete(t->tx, bt, &key, NULL);
+	if (rc == 0)
+		rc = btree_destroy(t->tx, bt);
+	if (rc == 0)
+		rc = heap_free(t->tx, k.child);
+	return rc != 0 ? rc : one_make(t, akey, &seg);
 }
 
 /* --- stacks

@@ -169,7 +169,7 @@ struct vos_ext_df {
 	uint8_t kind; /* VOS_VER_INLINE or VOS_VER_NVME */
 	uint8_t pad[3];
 	uint64_t addr;
-	uint64_t blk_nr; /* NVME */
+	uint64_t blk_nr; /* NVME: blocks; INLINE: bytes */
 };
 static_assert(sizeof(struct vos_ext_df) == 24, "format");
 

@@ -432,6 +432,8 @@ int vos_seg_find(struct heap *heap, const struct vos_krec *akey, enum btree_seek
 		 struct vos_seg *ret_seg);
 int vos_seg_put(struct vos_tx *t, uint64_t akey, const struct vos_seg *seg);
 int vos_seg_del(struct vos_tx *t, uint64_t akey, uint64_t start);
+/* When one segment is left in a tree, do without the tree. */
+int vos_seg_fold(struct vos_tx *t, uint64_t akey);
 
 /* Walk over segments; like struct vos_iter. */
 struct vos_seg_iter {

@@ -71,6 +71,9 @@ pos_copy(struct vos_trim_pos *dst, const struct vos_trim_pos *src)
 	}
 	dst->seg_set = src->seg_set;
 	dst->seg = src->seg;
+	dst->merge = src->merge;
+	dst->merged = src->merged;
+	dst->merge_at = src->merge_at;
 	dst->objs_done = src->objs_done;
 	memcpy(dst->opid, src->opid, sizeof(dst->opid));
 	return rc;
@@ -98,6 +101,7 @@ level_enter(struct walk *w, int level, const struct vos_key *key)
 	for (int i = level + 1; i < VOS_TRIM_LEVELS; i++)
 		w->pos->level[i].set = false;
 	w->pos->seg_set = false;
+	w->pos->merged = false;
 	return vos_keybuf_set(&lv->key, key->buf, key->len);
 }
 
@@ -113,6 +117,7 @@ level_leave(struct walk *w, int level)
 	for (int i = level + 1; i < VOS_TRIM_LEVELS; i++)
 		w->pos->level[i].set = false;
 	w->pos->seg_set = false;
+	w->pos->merged = false;
 }
 
 /* Pass over a key. */
@@ -478,6 +483,27 @@ finish_key(struct walk *w, int level, uint64_t off, enum vos_key_kind kind, bool
 	return 0;
 }
 
+/* Is there anything to merge beneath this akey? */
+static int
+merge_worth(struct walk *w, uint64_t akey, bool *ret_worth)
+{
+	const struct vos_seg1_df *one;
+	struct vos_krec k;
+	int rc;
+
+	rc = vos_krec_get(w->t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0)
+		return rc;
+	*ret_worth = k.tag == VOS_CHILD_TREE;
+	if (k.tag != VOS_CHILD_ONE)
+		return 0;
+	one = heap_try(w->t->heap, k.child, sizeof(*one));
+	if (one == NULL)
+		return HEAP_MISS;
+	*ret_worth = one->seg.ver.kind == VOS_VER_COUNTED;
+	return 0;
+}
+
 static int
 trim_akey(struct walk *w, uint64_t akey, struct vos_punches p, bool *ret_gone)
 {
@@ -491,10 +517,22 @@ trim_akey(struct walk *w, uint64_t akey, struct vos_punches p, bool *ret_gone)
 		return rc;
 	if (k.tag == VOS_CHILD_SV)
 		rc = trim_single(w, akey, &k, &p);
-	else if (k.child != 0)
+	else if (k.child != 0 && !w->pos->merged)
 		rc = trim_array(w, akey, &p);
 	if (rc != 0)
 		return rc;
+	if (w->trim->mode == VOS_TRIM_BELOW && !w->pos->merged) {
+		bool worth;
+
+		rc = merge_worth(w, akey, &worth);
+		if (rc != 0)
+			return rc;
+		if (worth) {
+			w->pos->merge = true;
+			w->pos->merge_at = 0;
+			return PAUSED;
+		}
+	}
 	return finish_key(w, VOS_TRIM_AKEY, akey, VOS_KEY_AKEY, ret_gone);
 }
 
@@ -767,6 +805,10 @@ vos_trim_step(struct vos_trim *trim, bool *ret_more)
 	struct vos_trim_pos pos;
 	int rc;
 
+	if (trim->pos.merge) {
+		*ret_more = true;
+		return vos_merge_step(trim);
+	}
 	rc = vos_tx_run(&args);
 	if (rc != 0)
 		return rc;
@@ -813,6 +855,7 @@ vos_trim_destroy(struct vos_trim *trim)
 		keybuf_fini(&trim->next.level[i].key);
 	}
 	keybuf_fini(&trim->dkey);
+	vos_merge_destroy(trim->merge);
 	free(trim);
 }
 
@@ -906,7 +949,8 @@ vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep, uint3
 			co_yield();
 	}
 	if (rc == 0 && !more && cont->agg != NULL) {
-		cont->agg_done = cont->agg->below;
+		if (!cont->agg->incomplete)
+			cont->agg_done = cont->agg->below;
 		vos_trim_destroy(cont->agg);
 		cont->agg = NULL;
 	}

@@ -33,6 +33,9 @@ struct vos_trim_pos {
 	struct vos_trim_level level[VOS_TRIM_LEVELS];
 	bool seg_set;
 	uint64_t seg; /* segments up to this start are done */
+	/* the array whose segments are all trimmed: merging goes on at this record; merged: done */
+	bool merge, merged;
+	uint64_t merge_at;
 	uint8_t opid[VOS_OPID_KEY];
 	bool objs_done;
 };
@@ -49,6 +52,8 @@ struct vos_trim {
 	struct vos_oid oid;
 	struct vos_keybuf dkey;
 	struct vos_trim_pos pos, next;
+	struct vos_merge *merge; /* while pos.merge */
+	bool incomplete;         /* not everything that could be done was done */
 };
 
 int vos_trim_create(struct vos_cont *cont, enum vos_trim_mode mode, uint64_t below,
@@ -57,6 +62,11 @@ int vos_trim_create(struct vos_cont *cont, enum vos_trim_mode mode, uint64_t bel
 int vos_trim_scope(struct vos_trim *trim, const struct vos_oid *oid, const struct vos_key *dkey);
 /* One transaction. *ret_more false: the walk is over. */
 int co_fn vos_trim_step(struct vos_trim *trim, bool *ret_more);
+
+/* Merging (vos_merge.c): a bounded part of the array at the position. Clears pos.merge at its end.
+ */
+int co_fn vos_merge_step(struct vos_trim *trim);
+void vos_merge_destroy(struct vos_merge *merge);
 
 int vos_keybuf_set(struct vos_keybuf *kb, const void *buf, uint32_t len);
 /* Forget clients that were silent for long; pos starts as zeros. */

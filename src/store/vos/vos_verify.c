@@ -454,6 +454,8 @@ verify_exts(struct verify *v)
 				return bad(off, "shared extent is used beyond its end");
 			rc = saw_run(v, ext->addr, ext->blk_nr);
 		} else {
+			if (v->exts.v[i + users - 1].b > ext->blk_nr)
+				return bad(off, "shared data in the heap is used beyond its end");
 			rc = saw_obj(v, ext->addr);
 		}
 		if (rc != 0)
