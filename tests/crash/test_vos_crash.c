@@ -77,6 +77,7 @@ struct run {
 	uint64_t fail_read, fail_write;
 };
 
+static uint64_t extents_merged; /* by all scenarios */
 static const uuid_t uuid_a = {0xa}, uuid_b = {0xb};
 
 static void
@@ -202,12 +203,16 @@ step_b(struct run *r)
 static bool co_fn
 step_aggregate(struct run *r)
 {
-	bool more = true;
+	bool more = true, whole = vm_below(&r->rng, 2) == 0;
+	uint64_t below = r->epoch - SAFE_LAG, merged = r->pool->merged_nr;
 	int rc = 0;
 
 	if (r->epoch <= SAFE_LAG + 1)
 		return true;
-	rc = vos_aggregate(r->cont, r->epoch - SAFE_LAG, NULL, 0, 1000, &more);
+	do
+		rc = vos_aggregate(r->cont, below, NULL, 0, 1000, &more);
+	while (rc == 0 && more && whole);
+	extents_merged += r->pool->merged_nr - merged;
 	return rc == 0 || !power_off(r, "aggregation", rc);
 }
 
@@ -541,8 +546,11 @@ test_crash_points(void **state)
 			n += stride;
 		longest = n > longest ? n : longest;
 	}
-	print_message("%u crash states checked, %llu scenarios of up to %llu writes\n", states,
-		      (unsigned long long)(seed - first), (unsigned long long)longest);
+	print_message("%u crash states checked, %llu scenarios of up to %llu writes, %llu extents "
+		      "merged\n",
+		      states, (unsigned long long)(seed - first), (unsigned long long)longest,
+		      (unsigned long long)extents_merged);
+	assert_true(extents_merged > states / 10);
 }
 
 static void

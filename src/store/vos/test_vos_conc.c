@@ -2,12 +2,14 @@
  * Concurrent updates, fetches, punches and listings on simulated devices with latencies, a cache
  * much smaller than the data and little free space, so that blocks are read from the device while
  * others overwrite, free and reuse them. Each value names itself: a fetch must give one whole
- * value, never older than what was durable when it began.
+ * value, never older than what was durable when it began. One array is written in small pieces that
+ * aggregation merges all the while.
  */
 #include "store/vos/test_vos_util.h"
 
 #include "base/hash.h"
 #include "runtime/sim.h"
+#include "store/vos/vos_internal.h"
 #include "store/vos/vos_model.h"
 
 enum {
@@ -16,6 +18,11 @@ enum {
 	WRITERS = 6,
 	READERS = 8,
 	OPS = 150,
+	PIECES = 128, /* of one array */
+	PIECE = 700,
+	PIECE_WRITERS = 2,
+	PIECE_READERS = 3,
+	BUSY = 32,
 };
 
 struct conc {
@@ -30,6 +37,9 @@ struct conc {
 	uint64_t epoch;
 	uint64_t durable[KEYS]; /* epoch of the newest acknowledged update */
 	uint64_t reads, listed;
+	uint64_t busy[BUSY];    /* epochs of updates under way */
+	uint64_t piece[PIECES]; /* as durable */
+	uint32_t piece_writers; /* still at work */
 };
 
 static const struct vos_oid oid = {.id = {.lo = 5, .hi = (uint64_t)DAOS_OT_MULTI_UINT64 << 56}};
@@ -38,6 +48,31 @@ static uint8_t
 value_byte(uint64_t key, uint64_t epoch, uint64_t i)
 {
 	return hash_u64(key * 1000003 + epoch * 31 + i / 512);
+}
+
+static uint64_t *
+busy_begin(struct conc *c, uint64_t epoch)
+{
+	uint32_t i = 0;
+
+	while (c->busy[i] != 0)
+		i++;
+	assert(i < BUSY);
+	c->busy[i] = epoch;
+	return &c->busy[i];
+}
+
+/* The newest epoch at or below which nothing is to come. */
+static uint64_t
+settled(const struct conc *c)
+{
+	uint64_t e = c->epoch;
+	uint32_t i;
+
+	for (i = 0; i < BUSY; i++)
+		if (c->busy[i] != 0 && c->busy[i] <= e)
+			e = c->busy[i] - 1;
+	return e;
 }
 
 struct kv {
@@ -71,7 +106,7 @@ kv_init(struct kv *kv, uint64_t key, uint64_t epoch)
 static int co_fn
 write_key(struct conc *c, uint64_t key)
 {
-	uint64_t epoch = ++c->epoch, pos = 0;
+	uint64_t epoch = ++c->epoch, pos = 0, *busy = busy_begin(c, epoch);
 	const struct iovec *iov;
 	struct vos_update *up;
 	struct kv kv;
@@ -92,6 +127,7 @@ write_key(struct conc *c, uint64_t key)
 		}
 	check(pos == VALUE);
 	check_rc(vos_update_end(up), 0);
+	*busy = 0;
 	if (epoch > c->durable[key])
 		c->durable[key] = epoch;
 	return 0;
@@ -192,6 +228,7 @@ breaker(void *arg)
 	struct conc *c = arg;
 	struct vos_oid victim = oid;
 	struct vos_cont *cont;
+	uint64_t *busy;
 	int i;
 
 	victim.id.lo++;
@@ -205,13 +242,102 @@ breaker(void *arg)
 		check_rc(tput(cont, victim, ++c->epoch, 0, dkey, "12345678", NULL, sizeof(data),
 			      data, sizeof(data), NULL),
 			 0);
-		check_rc(tput(c->cont, victim, ++c->epoch, 0, dkey, "12345678", NULL, sizeof(data),
-			      data, sizeof(data), NULL),
+		busy = busy_begin(c, ++c->epoch);
+		check_rc(tput(c->cont, victim, *busy, 0, dkey, "12345678", NULL, sizeof(data), data,
+			      sizeof(data), NULL),
 			 0);
+		*busy = 0;
 		vos_cont_close(cont);
 		check_rc(vos_cont_destroy(c->pool, other), 0);
-		check_rc(vos_punch(c->cont, &victim, ++c->epoch, 0, NULL, NULL, 0, NULL), 0);
+		busy = busy_begin(c, ++c->epoch);
+		check_rc(vos_punch(c->cont, &victim, *busy, 0, NULL, NULL, 0, NULL), 0);
+		*busy = 0;
 	}
+	return 0;
+}
+
+/* --- an array in pieces, merged while it is written and read -----------------------------------
+ */
+
+static const struct vos_oid array_oid = {
+    .id = {.lo = 77, .hi = (uint64_t)DAOS_OT_MULTI_HASHED << 56}};
+
+static int co_fn
+write_piece(struct conc *c, uint64_t i)
+{
+	daos_recx_t recx = {.rx_idx = i * PIECE, .rx_nr = PIECE};
+	uint64_t epoch = ++c->epoch, pos, *busy = busy_begin(c, epoch);
+	uint8_t data[PIECE];
+
+	for (pos = 0; pos < PIECE; pos++)
+		data[pos] = pos < 8 ? (uint8_t)(epoch >> (8 * pos)) : value_byte(i, epoch, pos);
+	check_rc(tput(c->cont, array_oid, epoch, 0, skey("d"), "a", &recx, 1, data, PIECE, NULL),
+		 0);
+	*busy = 0;
+	if (epoch > c->piece[i])
+		c->piece[i] = epoch;
+	return 0;
+}
+
+static int co_fn
+piece_writer(void *arg)
+{
+	struct conc *c = arg;
+	int i;
+
+	for (i = 0; i < OPS * 4; i++) {
+		check_rc(write_piece(c, vm_below(&c->rng, PIECES)), 0);
+		if (vm_below(&c->rng, 8) == 0)
+			co_sleep_ns(vm_below(&c->rng, 500000));
+	}
+	c->piece_writers--;
+	return 0;
+}
+
+/* Read a stretch of pieces: each is one that somebody wrote, and not an old one. */
+static int co_fn
+piece_reader(void *arg)
+{
+	struct conc *c = arg;
+	uint8_t *data = malloc(PIECES * PIECE);
+	uint64_t least[PIECES], i, pos, epoch;
+
+	while (c->piece_writers != 0) {
+		uint64_t lo = vm_below(&c->rng, PIECES), nr = 1 + vm_below(&c->rng, PIECES - lo);
+		daos_recx_t recx = {.rx_idx = lo * PIECE, .rx_nr = nr * PIECE};
+
+		memcpy(least, c->piece, sizeof(least));
+		check(tget(c->cont, array_oid, UINT64_MAX, 0, skey("d"), "a", &recx, data,
+			   nr * PIECE, NULL) == nr * PIECE);
+		for (i = 0; i < nr; i++) {
+			const uint8_t *p = data + i * PIECE;
+
+			memcpy(&epoch, p, sizeof(epoch));
+			check(epoch >= least[lo + i] && epoch <= c->epoch);
+			for (pos = 8; pos < PIECE; pos++)
+				check(p[pos] == value_byte(lo + i, epoch, pos));
+		}
+		co_sleep_ns(vm_below(&c->rng, 200000));
+	}
+	free(data);
+	return 0;
+}
+
+static int co_fn
+merger(void *arg)
+{
+	struct conc *c = arg;
+	bool more;
+
+	while (c->piece_writers != 0) {
+		uint64_t below = settled(c);
+
+		do
+			check_rc(vos_aggregate(c->cont, below, NULL, 0, 10000, &more), 0);
+		while (more);
+		co_sleep_ns(vm_below(&c->rng, 300000));
+	}
+	check(c->pool->merged_nr > PIECES);
 	return 0;
 }
 
@@ -231,7 +357,15 @@ conc_main(void *arg)
 	check_rc(vos_cont_open(c->pool, uuid, &c->cont), 0);
 	for (key = 0; key < KEYS; key++)
 		check_rc(write_key(c, key), 0);
+	for (i = 0; i < PIECES; i++)
+		check_rc(write_piece(c, i), 0);
+	c->piece_writers = PIECE_WRITERS;
 	co_group_init(&g);
+	for (i = 0; i < PIECE_WRITERS; i++)
+		check_rc(co_group_spawn(&g, piece_writer, c), 0);
+	for (i = 0; i < PIECE_READERS; i++)
+		check_rc(co_group_spawn(&g, piece_reader, c), 0);
+	check_rc(co_group_spawn(&g, merger, c), 0);
 	for (i = 0; i < WRITERS; i++)
 		check_rc(co_group_spawn(&g, writer, c), 0);
 	for (i = 0; i < READERS; i++)

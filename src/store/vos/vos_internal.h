@@ -94,6 +94,9 @@ struct vos_pool {
 	uint64_t df_off;
 	uint64_t max_epoch; /* ever committed */
 	uint32_t data_thresh;
+	/* extents that aggregation merged since the pool was opened, and what it copied for that */
+	uint64_t merged_nr;
+	uint64_t merged_bytes;
 	struct list conts;   /* open containers */
 	struct co_mutex big; /* held while an operation gathers more than one view */
 	struct vos_cache_ent *cache;

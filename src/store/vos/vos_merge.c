@@ -982,6 +982,18 @@ prepare(struct vos_merge *m)
 	return rc;
 }
 
+static void
+account(const struct vos_merge *m)
+{
+	struct vos_pool *pool = m->trim->cont->pool;
+	uint32_t l;
+
+	pool->merged_nr += m->nr;
+	for (l = 0; l < MERGE_LAYERS; l++)
+		if (m->layer[l].buf != NULL)
+			pool->merged_bytes += m->layer[l].bytes;
+}
+
 /* Why one group could not merge, and the work can go on elsewhere. */
 static bool
 passing(int rc)
@@ -1039,6 +1051,8 @@ vos_merge_step(struct vos_trim *trim)
 	}
 	if (rc == 0)
 		rc = swap(m);
+	if (rc == 0)
+		account(m);
 	layers_fini(m);
 	if (rc == 0 && m->op != MERGE_REWRITE)
 		pos->merge_at = m->w.seg[0].start;
