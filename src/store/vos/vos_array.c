@@ -320,6 +320,7 @@ vos_seg_iter_init(struct vos_seg_iter *it, struct heap *heap, const struct vos_k
 	it->heap = heap;
 	it->none = akey->child == 0;
 	it->one = tag == VOS_CHILD_ONE ? off : 0;
+	it->folded = akey->fold_top != 0;
 	it->on = false;
 	btree_cursor_init(&it->cur, btree_at(heap, tag == VOS_CHILD_TREE ? off : 0));
 	if (it->none || tag == VOS_CHILD_ONE || tag == VOS_CHILD_TREE)
@@ -333,20 +334,38 @@ vos_seg_iter_fini(struct vos_seg_iter *it)
 	btree_cursor_fini(&it->cur);
 }
 
+/* The only segment. */
+static int
+one_get(const struct vos_seg_iter *it, struct vos_seg *ret_seg)
+{
+	const struct vos_seg1_df *one;
+
+	if (it->folded)
+		return vos_fold_seg(it->heap, it->one, ret_seg);
+	one = heap_try(it->heap, it->one, sizeof(*one));
+	if (one == NULL)
+		return HEAP_MISS;
+	ret_seg->start = one->start;
+	ret_seg->off = it->one + offsetof(struct vos_seg1_df, seg);
+	ret_seg->df = one->seg;
+	return 0;
+}
+
 int
 vos_seg_iter_seek(struct vos_seg_iter *it, enum btree_seek how, uint64_t pos)
 {
-	const struct vos_seg1_df *one;
 	struct btree_key key = btree_key_num(pos);
+	struct vos_seg seg;
+	int rc;
 
 	if (it->none)
 		return -DER_NONEXIST;
 	if (it->one == 0)
 		return btree_seek(&it->cur, how, &key);
-	one = heap_try(it->heap, it->one, sizeof(*one));
-	if (one == NULL)
-		return HEAP_MISS;
-	it->on = seek_match(how, one->start, pos);
+	rc = one_get(it, &seg);
+	if (rc != 0)
+		return rc;
+	it->on = seek_match(how, seg.start, pos);
 	return it->on ? 0 : -DER_NONEXIST;
 }
 
@@ -365,19 +384,15 @@ vos_seg_iter_prev(struct vos_seg_iter *it)
 int
 vos_seg_iter_get(struct vos_seg_iter *it, struct vos_seg *ret_seg)
 {
-	const struct vos_seg1_df *one;
 	struct btree_key key;
 	uint64_t val;
 	int rc;
 
 	if (it->one != 0) {
 		assert(it->on);
-		one = heap_try(it->heap, it->one, sizeof(*one));
-		if (one == NULL)
-			return HEAP_MISS;
-		ret_seg->start = one->start;
-		ret_seg->off = it->one + offsetof(struct vos_seg1_df, seg);
-		ret_seg->df = one->seg;
+		rc = one_get(it, ret_seg);
+		if (rc != 0)
+			return rc;
 	} else {
 		rc = btree_cursor_get(&it->cur, &key, &val);
 		if (rc != 0)

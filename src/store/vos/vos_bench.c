@@ -156,11 +156,11 @@ one_file(struct bench *b, uint64_t n)
 	char name[32];
 	uint64_t chunk = 1;
 	daos_key_t dkey = {.iov_buf = name};
-	daos_recx_t recx = {.rx_nr = 84};
+	daos_recx_t recx = {0};
 	daos_iod_t iod = {
 	    .iod_name = {.iov_buf = "DFS_INODE", .iov_len = 9},
-	    .iod_type = DAOS_IOD_ARRAY,
-	    .iod_size = 1,
+	    .iod_type = DAOS_IOD_SINGLE,
+	    .iod_size = 88,
 	    .iod_nr = 1,
 	    .iod_recxs = &recx,
 	};
@@ -183,6 +183,8 @@ one_file(struct bench *b, uint64_t n)
 	io.cond_flags = 0;
 	dkey = (daos_key_t){.iov_buf = &chunk, .iov_len = 8};
 	iod.iod_name = (daos_key_t){.iov_buf = "0", .iov_len = 1};
+	iod.iod_type = DAOS_IOD_ARRAY;
+	iod.iod_size = 1;
 	recx.rx_nr = b->c->size;
 	return put(b, &io, (int)n);
 }

@@ -1,10 +1,10 @@
 /*
  * Cache of places: (container, object, dkey) -> heap offsets of the object's and the dkey's record.
  *
- * Direct-mapped. Records never move, so an entry is right until its record is freed, which removes
- * it. Entries are made only from lookups of committed state (the first thing a transaction does, or
- * a read), so an abort never leaves a wrong one; removing one too many does no harm. Container ids
- * are never used again, so a destroyed container's entries can stay.
+ * Direct-mapped. Whoever frees a record, or gives its key another one, removes its entry; removing
+ * one too many does no harm. Lookups within a transaction may see what an abort takes back, so the
+ * entries made since it began go with an abort. Container ids are never used again, so a destroyed
+ * container's entries can stay.
  */
 #include "store/vos/vos_internal.h"
 
@@ -39,11 +39,17 @@ vos_cache_match(const struct vos_cache_ent *ent, uint64_t cont_id, const struct 
 }
 
 void
-vos_cache_fill(struct vos_cache_ent *ent, uint64_t cont_id, const struct vos_oid *oid,
-	       const struct vos_key *dkey, uint64_t obj, uint64_t dkey_off)
+vos_cache_fill(struct vos_pool *pool, struct vos_cache_ent *ent, uint64_t cont_id,
+	       const struct vos_oid *oid, const struct vos_key *dkey, uint64_t obj,
+	       uint64_t dkey_off)
 {
 	if (ent == NULL)
 		return;
+	if (heap_tx_current(pool->heap) != NULL) {
+		if (pool->cache_tx_nr < VOS_CACHE_TX)
+			pool->cache_tx[pool->cache_tx_nr] = ent;
+		pool->cache_tx_nr++;
+	}
 	ent->cont_id = cont_id;
 	ent->oid = *oid;
 	ent->obj = obj;
@@ -63,4 +69,22 @@ vos_cache_del(struct vos_pool *pool, uint64_t cont_id, const struct vos_oid *oid
 
 	if (vos_cache_match(ent, cont_id, oid, dkey))
 		ent->cont_id = 0;
+}
+
+void
+vos_cache_begin(struct vos_pool *pool)
+{
+	pool->cache_tx_nr = 0;
+}
+
+void
+vos_cache_abort(struct vos_pool *pool)
+{
+	uint32_t i;
+
+	if (pool->cache_tx_nr > VOS_CACHE_TX)
+		memset(pool->cache, 0, VOS_CACHE_SLOTS * sizeof(*pool->cache));
+	for (i = 0; i < pool->cache_tx_nr && i < VOS_CACHE_TX; i++)
+		pool->cache_tx[i]->cont_id = 0;
+	pool->cache_tx_nr = 0;
 }

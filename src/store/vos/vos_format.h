@@ -6,6 +6,7 @@
  *   cont tree      LEX, key uuid (16), value u64 -> vos_cont_df
  *   object tree    LEX, key hi|lo|shard big-endian (20), value u64 -> vos_key_df of the object
  *   vos_key_df     object, dkey or akey; children: none, one (embedded key), or a tree
+ *   vos_fold_df    a key with all that is beneath it, down to a value of one version
  *   values         chain of vos_sv_df (single values), segment map of vos_seg_df (arrays)
  */
 #ifndef STORE_VOS_FORMAT_H
@@ -19,7 +20,7 @@
 #include "store/tree/btree.h"
 
 #define VOS_MAGIC 0x31534f5644414f44ull /* "DOADVOS1" */
-enum { VOS_FORMAT_VERSION = 1 };
+enum { VOS_FORMAT_VERSION = 2 };
 
 /* Order of versions and punches: epoch first, then the operation number within a transaction. */
 struct vos_ord_df {
@@ -66,11 +67,13 @@ struct vos_keep_df {
 
 /* --- keys ----------------------------------------------------------------------------- */
 
+/* First byte of a record. */
 enum vos_key_kind {
 	VOS_KEY_OBJ = 0xb1,
 	VOS_KEY_DKEY = 0xb2,
 	VOS_KEY_AKEY = 0xb3,
 };
+enum { VOS_FOLDED = 0x40 }; /* with the kind of the topmost key: vos_fold_df */
 
 /* Low bits of vos_key_df.child; objects in the heap are aligned to 16. */
 enum vos_child_tag {
@@ -82,17 +85,40 @@ enum vos_child_tag {
 
 /* One object, dkey or akey. Stays where it is as long as it exists. */
 struct vos_key_df {
+	uint8_t kind; /* vos_key_kind */
+	uint8_t pad;
+	uint16_t key_len;   /* bytes in key[]; 0 when the key is in the parent's tree */
+	uint32_t rec_size;  /* akey with an array: bytes per record of the newest write */
 	uint64_t upd_epoch; /* newest version written beneath (punched extents included) */
 	uint64_t chg_epoch; /* newest change beneath or of it: versions and punches */
 	uint64_t child;     /* offset | vos_child_tag; 0 = nothing beneath */
 	uint64_t punch;     /* vos_punches_df, 0 = never punched */
-	uint32_t rec_size;  /* akey with an array: bytes per record of the newest write */
-	uint16_t key_len;   /* bytes in key[]; 0 when the key is in the parent's tree */
-	uint8_t kind;       /* vos_key_kind */
-	uint8_t pad;
 	uint8_t key[];
 };
 static_assert(sizeof(struct vos_key_df) == 40, "format");
+
+enum vos_fold_flags {
+	VOS_FOLD_ARRAY = 1 << 0, /* else a single value */
+	VOS_FOLD_START = 1 << 1, /* the array does not begin with record 0 */
+	VOS_FOLD_NVME = 1 << 2,  /* the value is in blocks */
+	VOS_FOLD_FLAGS = 7,
+};
+
+/* An object, dkey or akey whose only descendants are one dkey, one akey and one version of a value,
+ * all in one: vos_fold.c. epoch is the version's and that of all keys. */
+struct vos_fold_df {
+	uint8_t kind;      /* VOS_FOLDED | vos_key_kind of the topmost key */
+	uint8_t flags;     /* vos_fold_flags */
+	uint16_t op;       /* of the version */
+	uint16_t dkey_len; /* 0 when that key is in a tree, or above the topmost */
+	uint16_t akey_len;
+	uint64_t epoch;
+	uint32_t bytes;    /* of the value */
+	uint32_t rec_size; /* ARRAY: bytes per record, a divisor of bytes */
+	uint8_t rest[];    /* START: u64 first record; dkey; akey; then the value, or, from the next
+			    * multiple of 8 on, its vos_run_df */
+};
+static_assert(sizeof(struct vos_fold_df) == 24, "format");
 
 /* Epochs at which a key was punched, newest first. */
 struct vos_punches_df {

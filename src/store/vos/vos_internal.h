@@ -26,6 +26,7 @@ enum {
 	VOS_KEY_LEN_MAX = 65535,
 	VOS_CACHE_SLOTS = 4096,
 	VOS_CACHE_KEY = 40,
+	VOS_CACHE_TX = 16,
 	VOS_LONG_KEYS = 64,
 	/* Largest single allocation of inline data; more is cut into several. */
 	VOS_INLINE_MAX = 512 << 10,
@@ -100,7 +101,9 @@ struct vos_pool {
 	struct list conts;   /* open containers */
 	struct co_mutex big; /* held while an operation gathers more than one view */
 	struct vos_cache_ent *cache;
-	struct list update_free; /* contexts for reuse */
+	struct vos_cache_ent *cache_tx[VOS_CACHE_TX]; /* filled by the transaction under way */
+	uint32_t cache_tx_nr;                         /* may be more than there is room for */
+	struct list update_free;                      /* contexts for reuse */
 	struct list fetch_free;
 	uint32_t update_free_nr;
 	uint32_t fetch_free_nr;
@@ -216,6 +219,11 @@ int co_fn vos_max_epoch_load(struct vos_pool *pool);
 int co_fn vos_cont_set_aggregated(struct vos_cont *cont, uint64_t below, const uint64_t *keep,
 				  uint32_t keep_nr);
 
+struct vos_piece;
+struct vos_punches;
+struct vos_seg;
+struct vos_sv;
+
 /* --- keys (vos_key.c) ------------------------------------------------------------------- */
 
 int vos_key_check(enum btree_kind kind, const daos_key_t *in, struct vos_key *ret_key);
@@ -246,11 +254,12 @@ struct vos_krec {
 	uint64_t punch; /* list of punches; 0 = none */
 	uint32_t tag;   /* what child is: enum vos_child_tag; 0 = nothing */
 	uint32_t rec_size;
+	uint32_t fold_top;  /* folded (vos_fold.c): kind of the topmost key in it; else 0 */
 	struct vos_key key; /* the key, if the record carries it; else len 0 */
 };
 
 /* The first bytes of a record change with everything that changes the epochs of its key. */
-enum { VOS_KREC_HEAD = 16 };
+enum { VOS_KREC_HEAD = 24 };
 
 /* The record at off, which must be of this kind. HEAP_MISS, -DER_CSUM. */
 int vos_krec_get(struct heap *heap, uint64_t off, enum vos_key_kind kind, struct vos_krec *ret_k);
@@ -301,12 +310,30 @@ int vos_obj_del(struct vos_tx *t, const struct vos_oid *oid, uint64_t off);
 /* Object and dkey, through the cache. */
 int vos_path_find(struct vos_cont *cont, const struct vos_oid *oid, const struct vos_key *dkey,
 		  uint64_t *ret_obj, uint64_t *ret_dkey);
-/* The same, creating what is missing. dkey NULL: the object only. */
-int vos_path_get(struct vos_tx *t, const struct vos_oid *oid, const struct vos_key *dkey,
-		 uint64_t *ret_obj, uint64_t *ret_dkey);
+/* The way to a value: names, and the heap offsets found so far. */
+struct vos_path {
+	const struct vos_oid *oid;
+	const struct vos_key *dkey_name; /* NULL: the object only */
+	const struct vos_key *akey_name; /* NULL: not beyond the dkey */
+	uint64_t obj, dkey, akey;
+};
+/* For changes: find object and dkey, create what is missing; both then have records of their own.
+ * An akey named is only a hint, see vos_akey_get. */
+int vos_path_get(struct vos_tx *t, struct vos_path *path);
+/* The same for the akey beneath path->dkey. */
+int vos_akey_get(struct vos_tx *t, struct vos_path *path);
 /* Raise the epochs of a key. */
 int vos_key_touch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t upd_epoch,
 		  uint64_t chg_epoch);
+
+/* --- folded records (vos_fold.c) ---------------------------------------------------------- */
+
+/* Write one value or extent as, or into, a folded record, if that is possible. */
+int vos_fold_write(struct vos_tx *t, struct vos_path *path, bool array, struct vos_piece *piece,
+		   bool *ret_done);
+/* The same for an akey beneath a dkey with a record of its own. */
+int vos_fold_akey(struct vos_tx *t, const struct vos_path *path, const struct vos_punches *p,
+		  bool array, struct vos_piece *piece, bool *ret_done);
 
 /* --- cache (vos_cache.c) ----------------------------------------------------------------- */
 
@@ -315,8 +342,12 @@ struct vos_cache_ent *vos_cache_slot(struct vos_pool *pool, uint64_t cont_id,
 /* The entry if the slot holds it. */
 bool vos_cache_match(const struct vos_cache_ent *ent, uint64_t cont_id, const struct vos_oid *oid,
 		     const struct vos_key *dkey);
-void vos_cache_fill(struct vos_cache_ent *ent, uint64_t cont_id, const struct vos_oid *oid,
-		    const struct vos_key *dkey, uint64_t obj, uint64_t dkey_off);
+void vos_cache_fill(struct vos_pool *pool, struct vos_cache_ent *ent, uint64_t cont_id,
+		    const struct vos_oid *oid, const struct vos_key *dkey, uint64_t obj,
+		    uint64_t dkey_off);
+/* A transaction begins; it is aborted. */
+void vos_cache_begin(struct vos_pool *pool);
+void vos_cache_abort(struct vos_pool *pool);
 /* dkey NULL: the object alone (those of its dkeys are gone before). */
 void vos_cache_del(struct vos_pool *pool, uint64_t cont_id, const struct vos_oid *oid,
 		   const struct vos_key *dkey);
@@ -398,6 +429,9 @@ int vos_sv_find(struct heap *heap, const struct vos_krec *akey, uint64_t epoch,
 		struct vos_ord hidden, struct vos_sv *ret_sv);
 /* Link the versions `off` (0 = none) behind the version `newer` or, if that is 0, to the akey. */
 int vos_sv_link(struct vos_tx *t, uint64_t akey, uint64_t newer, uint64_t off);
+/* The value in a folded record. */
+int vos_fold_sv(struct heap *heap, uint64_t off, struct vos_sv *ret_sv);
+int vos_fold_seg(struct heap *heap, uint64_t off, struct vos_seg *ret_seg);
 int vos_sv_free(struct vos_tx *t, uint64_t off);
 /* Free blocks of the NVMe tier, and what the cache holds of them. */
 int vos_blocks_free(struct vos_tx *t, const struct space_ext *ext);
@@ -442,6 +476,7 @@ int vos_seg_fold(struct vos_tx *t, uint64_t akey);
 struct vos_seg_iter {
 	struct heap *heap;
 	uint64_t one;
+	bool folded; /* one is a folded record */
 	bool none;
 	bool on;
 	struct btree_cursor cur;

@@ -7,9 +7,11 @@
  *   a tree       from the second child on; stays a tree until it is empty
  *
  * Objects are always in the tree of their container.
+ *
+ * A key, the only one beneath it and so on may be folded into one record (vos_fold.c).
  */
 #define LOG_FACILITY "vos"
-#include "store/vos/vos_internal.h"
+#include "store/vos/vos_key.h"
 
 #include "base/log.h"
 
@@ -75,9 +77,12 @@ key_at(struct heap *heap, uint64_t off, enum vos_key_kind kind, struct vos_key_d
 int
 vos_krec_get(struct heap *heap, uint64_t off, enum vos_key_kind kind, struct vos_krec *ret_k)
 {
+	const uint8_t *first = heap_try(heap, off, 1);
 	struct vos_key_df *k;
 	int rc;
 
+	if (first != NULL && vos_fold_is(*first))
+		return vos_fold_krec(heap, off, kind, ret_k);
 	rc = key_at(heap, off, kind, &k);
 	if (rc != 0)
 		return rc;
@@ -200,23 +205,25 @@ vos_child_find(struct heap *heap, uint64_t parent, enum vos_key_kind parent_kind
 
 /* --- add and delete ---------------------------------------------------------------------- */
 
-/* A new record; own_key: it carries the key itself. */
-static int
-key_alloc(struct vos_tx *t, enum vos_key_kind kind, const struct vos_key *own_key,
-	  uint64_t *ret_off)
+int
+vos_key_make(struct vos_tx *t, enum vos_key_kind kind, const struct vos_key *key, uint64_t epoch,
+	     uint64_t child, enum vos_child_tag tag, uint32_t rec_size, uint64_t *ret_off)
 {
-	uint32_t key_len = own_key == NULL ? 0 : own_key->len;
 	struct vos_key_df *k;
 	int rc;
 
-	rc = heap_alloc(t->tx, sizeof(*k) + key_len, 0, ret_off);
+	rc = heap_alloc(t->tx, sizeof(*k) + key->len, 0, ret_off);
 	if (rc != 0)
 		return rc;
 	k = heap_ptr(t->heap, *ret_off);
 	k->kind = kind;
-	k->key_len = key_len;
-	if (key_len != 0)
-		memcpy(k->key, own_key->buf, key_len);
+	k->key_len = key->len;
+	k->rec_size = kind == VOS_KEY_AKEY ? rec_size : 0;
+	k->upd_epoch = epoch;
+	k->chg_epoch = epoch;
+	k->child = child | tag;
+	if (key->len != 0)
+		memcpy(k->key, key->buf, key->len);
 	return 0;
 }
 
@@ -247,8 +254,21 @@ one_to_tree(struct vos_tx *t, const struct vos_krec *k, enum vos_key_kind parent
 }
 
 int
-vos_child_add(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
-	      enum btree_kind kind, const struct vos_key *key, uint64_t *ret_off)
+vos_child_carries_key(struct heap *heap, uint64_t parent, enum vos_key_kind parent_kind,
+		      enum btree_kind kind, bool *ret_own)
+{
+	struct vos_krec k;
+	int rc;
+
+	rc = vos_krec_get(heap, parent, parent_kind, &k);
+	if (rc == 0)
+		*ret_own = k.tag == 0;
+	return rc;
+}
+
+int
+vos_child_attach(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
+		 enum btree_kind kind, const struct vos_key *key, uint64_t off)
 {
 	struct vos_krec k;
 	struct btree_key bk;
@@ -260,10 +280,7 @@ vos_child_add(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
 		return rc;
 	switch (k.tag) {
 	case 0:
-		rc = key_alloc(t, child_kind_of(parent_kind), key, ret_off);
-		if (rc != 0)
-			return rc;
-		return vos_krec_set_child(t, parent, parent_kind, *ret_off, VOS_CHILD_ONE);
+		return vos_krec_set_child(t, parent, parent_kind, off, VOS_CHILD_ONE);
 	case VOS_CHILD_ONE:
 		rc = one_to_tree(t, &k, parent_kind, kind, &root);
 		if (rc != 0)
@@ -275,11 +292,44 @@ vos_child_add(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
 	default:
 		return -DER_CSUM;
 	}
-	rc = key_alloc(t, child_kind_of(parent_kind), NULL, ret_off);
+	bk = tree_key(kind, key);
+	return btree_insert(t->tx, btree_at(t->heap, root), &bk, &off, NULL);
+}
+
+int
+vos_child_replace(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
+		  enum btree_kind kind, const struct vos_key *key, uint64_t off)
+{
+	struct vos_krec k;
+	struct btree_key bk;
+	uint64_t val;
+	int rc;
+
+	rc = vos_krec_get(t->heap, parent, parent_kind, &k);
 	if (rc != 0)
 		return rc;
+	if (k.tag == VOS_CHILD_ONE)
+		return vos_krec_set_child(t, parent, parent_kind, off, VOS_CHILD_ONE);
+	if (k.tag != VOS_CHILD_TREE)
+		return -DER_CSUM;
 	bk = tree_key(kind, key);
-	return btree_insert(t->tx, btree_at(t->heap, root), &bk, ret_off, NULL);
+	rc = btree_lookup(btree_at(t->heap, k.child), &bk, &val);
+	return rc != 0 ? rc : heap_tx_write(t->tx, val, &off, sizeof(off));
+}
+
+int
+vos_child_add(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
+	      enum btree_kind kind, const struct vos_key *key, uint64_t *ret_off)
+{
+	static const struct vos_key none;
+	bool own;
+	int rc;
+
+	rc = vos_child_carries_key(t->heap, parent, parent_kind, kind, &own);
+	if (rc == 0)
+		rc = vos_key_make(t, child_kind_of(parent_kind), own ? key : &none, 0, 0, 0, 0,
+				  ret_off);
+	return rc != 0 ? rc : vos_child_attach(t, parent, parent_kind, kind, key, *ret_off);
 }
 
 /* Free a key's record and its list of punches. */
@@ -292,6 +342,8 @@ key_free(struct vos_tx *t, uint64_t off, enum vos_key_kind kind)
 	rc = vos_krec_get(t->heap, off, kind, &k);
 	if (rc != 0)
 		return rc;
+	if (k.fold_top != 0)
+		return vos_fold_free(t, off);
 	assert(k.child == 0);
 	rc = heap_free(t->tx, k.punch);
 	if (rc != 0)
@@ -352,8 +404,10 @@ vos_key_touch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t u
 		return rc;
 	if (upd_epoch <= k->upd_epoch && chg_epoch <= k->chg_epoch)
 		return 0;
-	static_assert(offsetof(struct vos_key_df, chg_epoch) == 8, "the two epochs are adjacent");
-	rc = heap_tx_add(t->tx, off, 16);
+	static_assert(offsetof(struct vos_key_df, chg_epoch) ==
+			  offsetof(struct vos_key_df, upd_epoch) + 8,
+		      "the two epochs are adjacent");
+	rc = heap_tx_add(t->tx, off + offsetof(struct vos_key_df, upd_epoch), 16);
 	if (rc != 0)
 		return rc;
 	if (upd_epoch > k->upd_epoch)
@@ -425,7 +479,20 @@ vos_obj_find(struct vos_cont *cont, const struct vos_oid *oid, uint64_t *ret_off
 	bk = btree_key_buf(key, sizeof(key));
 	rc = tree_find(cont->pool->heap, objs_root(cont), &bk, ret_off);
 	if (rc == 0 && *ret_off != 0)
-		vos_cache_fill(ent, cont->id, oid, NULL, *ret_off, 0);
+		vos_cache_fill(cont->pool, ent, cont->id, oid, NULL, *ret_off, 0);
+	return rc;
+}
+
+/* The dkey of a folded object goes with it. */
+static int
+fold_forget(struct vos_tx *t, const struct vos_oid *oid, uint64_t off)
+{
+	struct vos_fold f;
+	int rc;
+
+	rc = vos_fold_get(t->heap, off, &f);
+	if (rc == 0)
+		vos_cache_del(t->pool, t->cont->id, oid, &f.dkey);
 	return rc;
 }
 
@@ -434,12 +501,17 @@ vos_obj_del(struct vos_tx *t, const struct vos_oid *oid, uint64_t off)
 {
 	uint8_t key[VOS_OID_KEY];
 	struct btree_key bk;
+	struct vos_krec k;
 	int rc;
 
 	vos_oid_encode(oid, key);
 	bk = btree_key_buf(key, sizeof(key));
 	vos_cache_del(t->pool, t->cont->id, oid, NULL);
-	rc = btree_delete(t->tx, btree_at(t->heap, objs_root(t->cont)), &bk, NULL);
+	rc = vos_krec_get(t->heap, off, VOS_KEY_OBJ, &k);
+	if (rc == 0 && k.fold_top != 0)
+		rc = fold_forget(t, oid, off);
+	if (rc == 0)
+		rc = btree_delete(t->tx, btree_at(t->heap, objs_root(t->cont)), &bk, NULL);
 	if (rc != 0)
 		return rc;
 	return key_free(t, off, VOS_KEY_OBJ);
@@ -464,41 +536,102 @@ vos_path_find(struct vos_cont *cont, const struct vos_oid *oid, const struct vos
 	rc = vos_child_find(cont->pool->heap, *ret_obj, VOS_KEY_OBJ, vos_dkey_kind(oid->id), dkey,
 			    ret_dkey);
 	if (rc == 0 && *ret_dkey != 0)
-		vos_cache_fill(ent, cont->id, oid, dkey, *ret_obj, *ret_dkey);
+		vos_cache_fill(cont->pool, ent, cont->id, oid, dkey, *ret_obj, *ret_dkey);
 	return rc;
+}
+
+int
+vos_obj_attach(struct vos_tx *t, const struct vos_oid *oid, uint64_t off)
+{
+	uint8_t key[VOS_OID_KEY];
+	struct btree_key bk;
+
+	vos_oid_encode(oid, key);
+	bk = btree_key_buf(key, sizeof(key));
+	return btree_insert(t->tx, btree_at(t->heap, objs_root(t->cont)), &bk, &off, NULL);
+}
+
+int
+vos_obj_replace(struct vos_tx *t, const struct vos_oid *oid, uint64_t off)
+{
+	uint8_t key[VOS_OID_KEY];
+	struct btree_key bk;
+	uint64_t val;
+	int rc;
+
+	vos_cache_del(t->pool, t->cont->id, oid, NULL);
+	vos_oid_encode(oid, key);
+	bk = btree_key_buf(key, sizeof(key));
+	rc = btree_lookup(btree_at(t->heap, objs_root(t->cont)), &bk, &val);
+	return rc != 0 ? rc : heap_tx_write(t->tx, val, &off, sizeof(off));
 }
 
 static int
 obj_add(struct vos_tx *t, const struct vos_oid *oid, uint64_t *ret_off)
 {
-	uint8_t key[VOS_OID_KEY];
-	struct btree_key bk;
+	static const struct vos_key none;
 	int rc;
 
-	rc = key_alloc(t, VOS_KEY_OBJ, NULL, ret_off);
+	rc = vos_key_make(t, VOS_KEY_OBJ, &none, 0, 0, 0, 0, ret_off);
+	return rc != 0 ? rc : vos_obj_attach(t, oid, *ret_off);
+}
+
+/* Unfold down to `last`, and further to the akey if it is the one named. */
+static int
+unfold(struct vos_tx *t, struct vos_path *path, uint64_t off, enum vos_key_kind last)
+{
+	struct vos_fold f;
+	int rc;
+
+	rc = vos_fold_get(t->heap, off, &f);
 	if (rc != 0)
 		return rc;
-	vos_oid_encode(oid, key);
-	bk = btree_key_buf(key, sizeof(key));
-	return btree_insert(t->tx, btree_at(t->heap, objs_root(t->cont)), &bk, ret_off, NULL);
+	if (last == VOS_KEY_DKEY && path->akey_name != NULL && key_equal(&f.akey, path->akey_name))
+		last = VOS_KEY_AKEY;
+	return vos_fold_unfold(t, path, off, last);
 }
 
 int
-vos_path_get(struct vos_tx *t, const struct vos_oid *oid, const struct vos_key *dkey,
-	     uint64_t *ret_obj, uint64_t *ret_dkey)
+vos_path_get(struct vos_tx *t, struct vos_path *path)
 {
+	enum btree_kind kind = vos_dkey_kind(path->oid->id);
+	struct vos_krec k;
 	int rc;
 
-	if (dkey != NULL)
-		rc = vos_path_find(t->cont, oid, dkey, ret_obj, ret_dkey);
+	path->dkey = 0;
+	if (path->dkey_name != NULL)
+		rc = vos_path_find(t->cont, path->oid, path->dkey_name, &path->obj, &path->dkey);
 	else
-		rc = vos_obj_find(t->cont, oid, ret_obj);
-	if (rc == 0 && *ret_obj == 0)
-		rc = obj_add(t, oid, ret_obj);
-	if (rc == 0 && dkey != NULL && *ret_dkey == 0)
-		rc =
-		    vos_child_add(t, *ret_obj, VOS_KEY_OBJ, vos_dkey_kind(oid->id), dkey, ret_dkey);
-	return rc;
+		rc = vos_obj_find(t->cont, path->oid, &path->obj);
+	if (rc == 0 && path->obj == 0)
+		rc = obj_add(t, path->oid, &path->obj);
+	if (rc == 0)
+		rc = vos_krec_get(t->heap, path->obj, VOS_KEY_OBJ, &k);
+	if (rc == 0 && k.fold_top != 0)
+		rc = unfold(t, path, path->obj, path->dkey != 0 ? VOS_KEY_DKEY : VOS_KEY_OBJ);
+	if (rc != 0 || path->dkey_name == NULL)
+		return rc;
+	if (path->dkey == 0)
+		return vos_child_add(t, path->obj, VOS_KEY_OBJ, kind, path->dkey_name, &path->dkey);
+	rc = vos_krec_get(t->heap, path->dkey, VOS_KEY_DKEY, &k);
+	return rc == 0 && k.fold_top != 0 ? unfold(t, path, path->dkey, VOS_KEY_DKEY) : rc;
+}
+
+int
+vos_akey_get(struct vos_tx *t, struct vos_path *path)
+{
+	enum btree_kind kind = vos_akey_kind(path->oid->id);
+	struct vos_krec k;
+	int rc;
+
+	rc = vos_child_find(t->heap, path->dkey, VOS_KEY_DKEY, kind, path->akey_name, &path->akey);
+	if (rc != 0)
+		return rc;
+	if (path->akey == 0)
+		return vos_child_add(t, path->dkey, VOS_KEY_DKEY, kind, path->akey_name,
+				     &path->akey);
+	rc = vos_krec_get(t->heap, path->akey, VOS_KEY_AKEY, &k);
+	return rc == 0 && k.fold_top != 0 ? vos_fold_unfold(t, path, path->akey, VOS_KEY_AKEY) : rc;
 }
 
 /* --- walk over children -------------------------------------------------------------------- */

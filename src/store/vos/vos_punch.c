@@ -54,21 +54,18 @@ punch_conditions(struct vos_tx *t, const struct vos_punch *p)
 }
 
 static int
-punch_akeys(struct vos_tx *t, const struct vos_punch *p, uint64_t dkey)
+punch_akeys(struct vos_tx *t, const struct vos_punch *p, struct vos_path *path)
 {
-	enum btree_kind kind = vos_akey_kind(p->oid.id);
-	uint64_t akey;
 	uint32_t i;
 	int rc = 0;
 
 	for (i = 0; rc == 0 && i < p->akey_nr; i++) {
-		rc = vos_child_find(t->heap, dkey, VOS_KEY_DKEY, kind, &p->akeys[i], &akey);
-		if (rc == 0 && akey == 0)
-			rc = vos_child_add(t, dkey, VOS_KEY_DKEY, kind, &p->akeys[i], &akey);
+		path->akey_name = &p->akeys[i];
+		rc = vos_akey_get(t, path);
 		if (rc == 0)
-			rc = vos_punch_add(t, akey, VOS_KEY_AKEY, t->ord);
+			rc = vos_punch_add(t, path->akey, VOS_KEY_AKEY, t->ord);
 		if (rc == 0)
-			rc = vos_key_touch(t, akey, VOS_KEY_AKEY, 0, t->ord.epoch);
+			rc = vos_key_touch(t, path->akey, VOS_KEY_AKEY, 0, t->ord.epoch);
 	}
 	return rc;
 }
@@ -76,8 +73,10 @@ punch_akeys(struct vos_tx *t, const struct vos_punch *p, uint64_t dkey)
 int
 vos_punch_apply(struct vos_tx *t, const struct vos_punch *p, bool check)
 {
-	const struct vos_key *dkey_name = p->dkey.buf != NULL ? &p->dkey : NULL;
-	uint64_t obj, dkey = 0;
+	struct vos_path path = {
+	    .oid = &p->oid,
+	    .dkey_name = p->dkey.buf != NULL ? &p->dkey : NULL,
+	};
 	int rc;
 
 	if (check && (p->cond_flags & DAOS_COND_PUNCH) != 0) {
@@ -85,19 +84,19 @@ vos_punch_apply(struct vos_tx *t, const struct vos_punch *p, bool check)
 		if (rc != 0)
 			return rc;
 	}
-	rc = vos_path_get(t, &p->oid, dkey_name, &obj, &dkey);
+	rc = vos_path_get(t, &path);
 	if (rc != 0)
 		return rc;
-	if (dkey_name == NULL)
-		rc = vos_punch_add(t, obj, VOS_KEY_OBJ, t->ord);
+	if (path.dkey_name == NULL)
+		rc = vos_punch_add(t, path.obj, VOS_KEY_OBJ, t->ord);
 	else if (p->akey_nr == 0)
-		rc = vos_punch_add(t, dkey, VOS_KEY_DKEY, t->ord);
+		rc = vos_punch_add(t, path.dkey, VOS_KEY_DKEY, t->ord);
 	else
-		rc = punch_akeys(t, p, dkey);
-	if (rc == 0 && dkey != 0)
-		rc = vos_key_touch(t, dkey, VOS_KEY_DKEY, 0, t->ord.epoch);
+		rc = punch_akeys(t, p, &path);
+	if (rc == 0 && path.dkey != 0)
+		rc = vos_key_touch(t, path.dkey, VOS_KEY_DKEY, 0, t->ord.epoch);
 	if (rc == 0)
-		rc = vos_key_touch(t, obj, VOS_KEY_OBJ, 0, t->ord.epoch);
+		rc = vos_key_touch(t, path.obj, VOS_KEY_OBJ, 0, t->ord.epoch);
 	return rc;
 }
 

@@ -18,6 +18,7 @@
 #include "store/vos/vos_trim.h"
 
 #include "base/log.h"
+#include "store/vos/vos_key.h"
 
 enum {
 	/* What a step may cost: a record looked at, a key that is passed over, all together. */
@@ -444,6 +445,33 @@ trim_array(struct walk *w, uint64_t akey, const struct vos_punches *p)
  * -------------------------------------------------------------------------------------------------
  */
 
+/* A folded record with all that is beneath it: it stays, or goes as a whole (the caller unlinks
+ * it).
+ */
+static int
+trim_folded(struct walk *w, int level, const struct vos_krec *k, const struct vos_punches *p,
+	    bool *ret_gone)
+{
+	struct vos_trim_level *lv = &w->pos->level[level];
+	struct ver_item *it;
+	struct vos_fold f;
+	struct stack s;
+	int rc;
+
+	rc = vos_fold_get(w->t->heap, k->off, &f);
+	if (rc != 0)
+		return rc;
+	stack_init(&s);
+	it = stack_add(&s);
+	it->ord = f.ord;
+	it->kind = f.nvme ? VOS_VER_NVME : VOS_VER_INLINE;
+	*ret_gone = stack_decide(w, &s, p) == 0;
+	if (!*ret_gone && f.ord.epoch < lv->retained)
+		lv->retained = f.ord.epoch;
+	stack_fini(&s);
+	return 0;
+}
+
 struct drop_args {
 	struct walk *w;
 	uint64_t retained;
@@ -515,6 +543,8 @@ trim_akey(struct walk *w, uint64_t akey, struct vos_punches p, bool *ret_gone)
 		rc = vos_punches_get(w->t->heap, &k, &p.level[2]);
 	if (rc != 0)
 		return rc;
+	if (k.fold_top != 0)
+		return trim_folded(w, VOS_TRIM_AKEY, &k, &p, ret_gone);
 	if (k.tag == VOS_CHILD_SV)
 		rc = trim_single(w, akey, &k, &p);
 	else if (k.child != 0 && !w->pos->merged)
@@ -611,10 +641,13 @@ trim_dkey(struct walk *w, const struct vos_oid *oid, uint64_t obj, const struct 
 		rc = vos_punches_get(w->t->heap, &k, &p.level[1]);
 	if (rc == 0)
 		rc = level_enter(w, VOS_TRIM_DKEY, name);
-	if (rc == 0)
+	if (rc == 0 && k.fold_top != 0) {
+		rc = trim_folded(w, VOS_TRIM_DKEY, &k, &p, &gone);
+	} else if (rc == 0) {
 		rc = trim_akeys(w, oid, dkey, &p);
-	if (rc == 0)
-		rc = finish_key(w, VOS_TRIM_DKEY, dkey, VOS_KEY_DKEY, &gone);
+		if (rc == 0)
+			rc = finish_key(w, VOS_TRIM_DKEY, dkey, VOS_KEY_DKEY, &gone);
+	}
 	if (rc == 0 && gone) {
 		vos_cache_del(w->t->pool, w->t->cont->id, oid, name);
 		rc = vos_child_del(w->t, obj, VOS_KEY_OBJ, vos_dkey_kind(oid->id), name);
@@ -677,11 +710,14 @@ trim_obj(struct walk *w, const struct vos_oid *oid, uint64_t obj)
 		rc = vos_punches_get(w->t->heap, &k, &p.level[0]);
 	if (rc == 0)
 		rc = level_enter(w, VOS_TRIM_OBJ, &name);
-	if (rc == 0)
+	if (rc == 0 && k.fold_top != 0) {
+		rc = trim_folded(w, VOS_TRIM_OBJ, &k, &p, &gone);
+	} else if (rc == 0) {
 		rc = trim_dkeys(w, oid, obj, &p);
-	/* with one dkey in scope nothing is known of the others */
-	if (rc == 0 && !w->trim->one_dkey)
-		rc = finish_key(w, VOS_TRIM_OBJ, obj, VOS_KEY_OBJ, &gone);
+		/* with one dkey in scope nothing is known of the others */
+		if (rc == 0 && !w->trim->one_dkey)
+			rc = finish_key(w, VOS_TRIM_OBJ, obj, VOS_KEY_OBJ, &gone);
+	}
 	if (rc == 0 && gone)
 		rc = vos_obj_del(w->t, oid, obj);
 	if (rc == 0)

@@ -43,11 +43,13 @@ tx_once(const struct vos_tx_args *args, struct heap_resv *resv, uint64_t *ret_ls
 	if (args->cont != NULL && args->cont->dead)
 		return -DER_NO_HDL;
 	t.tx = heap_tx_begin(t.heap, resv);
+	vos_cache_begin(t.pool);
 	rc = args->fn(&t, args->arg);
 	if (rc == 0 && t.cont != NULL)
 		rc = cont_epochs(&t, args->trim ? 0 : args->ord.epoch);
 	if (rc != 0) {
 		heap_tx_abort(t.tx);
+		vos_cache_abort(t.pool);
 		return rc;
 	}
 	heap_tx_commit(t.tx, ret_lsn);

@@ -748,44 +748,48 @@ check_rec_size(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, uin
 }
 
 static int
-apply_iod(struct vos_tx *t, struct vos_update *up, uint32_t i, uint64_t dkey, struct vos_punches *p)
+apply_iod(struct vos_tx *t, struct vos_update *up, uint32_t i, struct vos_path *path,
+	  struct vos_punches *p)
 {
 	const daos_iod_t *iod = &up->io.iods[i];
 	struct update_iod *ui = &up->iods[i];
-	enum btree_kind kind = vos_akey_kind(up->io.oid.id);
+	bool array = iod->iod_type == DAOS_IOD_ARRAY, done = false;
 	struct vos_krec k;
-	uint64_t akey;
 	uint32_t j;
-	int rc;
+	int rc = 0;
 
 	if (ui->piece_nr == 0)
 		return 0;
-	rc = vos_child_find(t->heap, dkey, VOS_KEY_DKEY, kind, &ui->akey, &akey);
-	if (rc == 0 && akey == 0)
-		rc = vos_child_add(t, dkey, VOS_KEY_DKEY, kind, &ui->akey, &akey);
-	if (rc != 0)
+	path->akey_name = &ui->akey;
+	p->level[2] = NULL;
+	if (ui->piece_nr == 1)
+		rc = vos_fold_akey(t, path, p, array, &up->pieces[ui->piece_first], &done);
+	if (rc != 0 || done)
 		return rc;
-	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
-	if (rc != 0)
-		return rc;
-	rc = vos_punches_get(t->heap, &k, &p->level[2]);
-	if (rc == 0 && iod->iod_type == DAOS_IOD_ARRAY)
-		rc = check_rec_size(t, akey, p, iod->iod_size);
+	rc = vos_akey_get(t, path);
+	if (rc == 0)
+		rc = vos_krec_get(t->heap, path->akey, VOS_KEY_AKEY, &k);
+	if (rc == 0)
+		rc = vos_punches_get(t->heap, &k, &p->level[2]);
+	if (rc == 0 && array)
+		rc = check_rec_size(t, path->akey, p, iod->iod_size);
 	for (j = 0; rc == 0 && j < ui->piece_nr; j++) {
 		struct vos_piece *piece = &up->pieces[ui->piece_first + j];
 
-		rc = iod->iod_type == DAOS_IOD_SINGLE ? vos_sv_write(t, akey, p, piece)
-						      : vos_arr_write(t, akey, p, piece);
+		rc = array ? vos_arr_write(t, path->akey, p, piece)
+			   : vos_sv_write(t, path->akey, p, piece);
 	}
-	return rc != 0 ? rc : vos_key_touch(t, akey, VOS_KEY_AKEY, up->io.epoch, up->io.epoch);
+	return rc != 0 ? rc
+		       : vos_key_touch(t, path->akey, VOS_KEY_AKEY, up->io.epoch, up->io.epoch);
 }
 
 int
 vos_update_apply(struct vos_tx *t, struct vos_update *up, bool check)
 {
 	struct vos_punches p = {0};
+	struct vos_path path = {.oid = &up->io.oid, .dkey_name = &up->dkey};
+	bool done = false;
 	struct vos_krec k;
-	uint64_t obj, dkey;
 	uint32_t i;
 	int rc = 0;
 
@@ -793,24 +797,30 @@ vos_update_apply(struct vos_tx *t, struct vos_update *up, bool check)
 		up->pieces[i].published = false;
 	if (check)
 		rc = conditions(t, up);
-	if (rc == 0)
-		rc = vos_path_get(t, &up->io.oid, &up->dkey, &obj, &dkey);
-	if (rc != 0)
+	if (rc == 0 && up->io.iod_nr == 1) {
+		path.akey_name = &up->iods[0].akey;
+		if (up->piece_nr == 1)
+			rc = vos_fold_write(t, &path, up->io.iods[0].iod_type == DAOS_IOD_ARRAY,
+					    &up->pieces[0], &done);
+	}
+	if (rc == 0 && !done)
+		rc = vos_path_get(t, &path);
+	if (rc != 0 || done)
 		return rc;
-	rc = vos_krec_get(t->heap, obj, VOS_KEY_OBJ, &k);
+	rc = vos_krec_get(t->heap, path.obj, VOS_KEY_OBJ, &k);
 	if (rc == 0)
 		rc = vos_punches_get(t->heap, &k, &p.level[0]);
 	if (rc != 0)
 		return rc;
-	rc = vos_krec_get(t->heap, dkey, VOS_KEY_DKEY, &k);
+	rc = vos_krec_get(t->heap, path.dkey, VOS_KEY_DKEY, &k);
 	if (rc == 0)
 		rc = vos_punches_get(t->heap, &k, &p.level[1]);
 	for (i = 0; rc == 0 && i < up->io.iod_nr; i++)
-		rc = apply_iod(t, up, i, dkey, &p);
+		rc = apply_iod(t, up, i, &path, &p);
 	if (rc == 0)
-		rc = vos_key_touch(t, dkey, VOS_KEY_DKEY, up->io.epoch, up->io.epoch);
+		rc = vos_key_touch(t, path.dkey, VOS_KEY_DKEY, up->io.epoch, up->io.epoch);
 	if (rc == 0)
-		rc = vos_key_touch(t, obj, VOS_KEY_OBJ, up->io.epoch, up->io.epoch);
+		rc = vos_key_touch(t, path.obj, VOS_KEY_OBJ, up->io.epoch, up->io.epoch);
 	return rc;
 }
 

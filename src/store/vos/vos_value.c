@@ -50,6 +50,8 @@ vos_sv_get(struct heap *heap, const struct vos_krec *akey, uint64_t off, struct 
 	struct vos_sv_df *sv;
 	int rc;
 
+	if (akey->fold_top != 0)
+		return vos_fold_sv(heap, off, ret_sv);
 	rc = sv_at(heap, off, &sv);
 	if (rc != 0)
 		return rc;

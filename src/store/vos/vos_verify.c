@@ -117,7 +117,7 @@ verify_single(struct verify *v, const struct vos_krec *k)
 		if (sv.epoch > k->upd_epoch)
 			return bad(off, "version newer than its key says");
 		prev = ord;
-		rc = saw_obj(v, off);
+		rc = k->fold_top != 0 ? 0 : saw_obj(v, off);
 		if (rc != 0)
 			return rc;
 		if (sv.kind == VOS_VER_INLINE && sv.size > sv.cap)
@@ -139,7 +139,8 @@ verify_single(struct verify *v, const struct vos_krec *k)
 }
 
 static int
-verify_ver(struct verify *v, const struct vos_ver_df *ver, uint64_t len, uint64_t at)
+verify_ver(struct verify *v, const struct vos_krec *k, const struct vos_ver_df *ver, uint64_t len,
+	   uint64_t at)
 {
 	uint64_t bytes = len * ver->rec_size, nr;
 
@@ -147,7 +148,7 @@ verify_ver(struct verify *v, const struct vos_ver_df *ver, uint64_t len, uint64_
 	case VOS_VER_PUNCH:
 		return 0;
 	case VOS_VER_INLINE:
-		return saw_obj(v, ver->addr);
+		return k->fold_top != 0 ? 0 : saw_obj(v, ver->addr);
 	case VOS_VER_NVME:
 		nr = (ver->ext_off + bytes + SPACE_BLOCK - 1) / SPACE_BLOCK;
 		if (ver->ext_off >= SPACE_BLOCK)
@@ -176,7 +177,7 @@ verify_seg(struct verify *v, const struct vos_krec *k, const struct vos_seg *seg
 		if (ver.kind != VOS_VER_PUNCH && ver.rec_size == 0)
 			return bad(at, "segment of records without a size");
 		prev = vos_ver_ord(&ver);
-		rc = verify_ver(v, &ver, seg->df.len, at);
+		rc = verify_ver(v, k, &ver, seg->df.len, at);
 		if (rc != 0 || ver.older == 0)
 			return rc;
 		at = ver.older;
@@ -197,7 +198,7 @@ verify_array(struct verify *v, const struct vos_krec *k)
 	uint64_t end = 0;
 	int rc;
 
-	rc = saw_obj(v, k->child);
+	rc = k->fold_top != 0 ? 0 : saw_obj(v, k->child);
 	if (rc == 0 && k->tag == VOS_CHILD_TREE)
 		rc = btree_verify(btree_at(v->heap, k->child), saw_node, v, &v->nr);
 	if (rc != 0)
@@ -312,7 +313,8 @@ verify_key(struct verify *v, uint64_t off, enum vos_key_kind kind, daos_obj_id_t
 		return bad(off, "key updated after its last change");
 	if (parent != NULL && (k.upd_epoch > parent->upd_epoch || k.chg_epoch > parent->chg_epoch))
 		return bad(off, "key changed after its parent");
-	rc = saw_obj(v, off);
+	/* a folded record is one object, seen at its topmost key */
+	rc = k.fold_top != 0 && k.fold_top != kind ? 0 : saw_obj(v, off);
 	if (rc == 0)
 		rc = verify_punches(v, &k);
 	if (rc != 0 || k.child == 0)
