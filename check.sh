@@ -74,7 +74,10 @@ for line in open(sys.argv[1]):
     r = json.loads(line)
     print(r["result"], r["name"].replace(" ", ""))
 ' "$json")
-	grep -hE '^(crash states|model steps|sim seed|sim:|planted)' "$dir/meson-logs/testlog.txt" 2>/dev/null | sort -u | head -n 20
+	grep -hE '^(crash states|model steps|sim seed|sim:|planted)' "$dir/meson-logs/testlog.txt" 2>/dev/null | sort -u | head -n 60
+	# the same counted together
+	awk '/^(crash states|model steps): [0-9]/ { n[$1 " " $2] += $3 } END { for (k in n) print k, n[k], "in all" }' \
+		"$dir/meson-logs/testlog.txt" 2>/dev/null
 }
 
 run_part() {
