@@ -23,10 +23,10 @@
 #include "runtime/sim.h"
 
 enum {
-	VARIANTS_MAX = 16,	/* of each crash point */
-	DEEP_EACH = 24,		/* one in so many states goes on working and is recorded */
-	LONGER_EACH = 8,	/* one in so many is closed and opened again */
-	DEEP_POINTS = 40,	/* crash points looked at in a recovery */
+	VARIANTS_MAX = 16, /* of each crash point */
+	DEEP_EACH = 24,    /* one in so many states goes on working and is recorded */
+	LONGER_EACH = 8,   /* one in so many is closed and opened again */
+	DEEP_POINTS = 40,  /* crash points looked at in a recovery */
 	DEEP_VARIANTS = 3,
 	DEPTH_MAX = 2,
 	OPS_AFTER = 2, /* of each worker, after a recovery */
@@ -65,10 +65,20 @@ struct crash_run {
 	bool longer;
 };
 
-/* --- what is expected -------------------------------------------------------------------------- */
+/* --- what is expected --------------------------------------------------------------------------
+ */
 
 struct mark {
-	enum { MARK_BEGIN, MARK_END, MARK_B, MARK_POOL, MARK_CONT, MARK_FLOOR, MARK_BELOW, MARK_WATCH } kind;
+	enum {
+		MARK_BEGIN,
+		MARK_END,
+		MARK_B,
+		MARK_POOL,
+		MARK_CONT,
+		MARK_FLOOR,
+		MARK_BELOW,
+		MARK_WATCH
+	} kind;
 	uint32_t worker;
 	bool applied; /* END: it changed something; WATCH: on */
 	uint64_t value;
@@ -174,7 +184,8 @@ fail(struct crash_run *r, const char *what, int rc)
 	fprintf(stderr, "\n");
 }
 
-/* --- for scenarios ------------------------------------------------------------------------------ */
+/* --- for scenarios ------------------------------------------------------------------------------
+ */
 
 struct vos_pool *
 crash_pool(struct crash_run *r)
@@ -220,8 +231,8 @@ excused(const struct crash_run *r, const struct vm_op *op, int rc)
 	if (rc == -DER_NOSPACE)
 		return r->sc->may_be_full;
 	/* at or below what was aggregated; or a condition at an epoch whose history is gone */
-	return rc == -DER_TX_RESTART && (op->epoch <= r->ex.below ||
-					 (r->ex.floor == UINT64_MAX && op->cond != 0));
+	return rc == -DER_TX_RESTART &&
+	       (op->epoch <= r->ex.below || (r->ex.floor == UINT64_MAX && op->cond != 0));
 }
 
 static void co_fn
@@ -375,7 +386,8 @@ crash_checkpoint(struct crash_run *r)
 	crash_must(r, heap_checkpoint(r->pool->heap), "checkpoint");
 }
 
-/* --- running ------------------------------------------------------------------------------------ */
+/* --- running ------------------------------------------------------------------------------------
+ */
 
 static void co_fn
 shut(struct crash_run *r)
@@ -439,7 +451,8 @@ scenario_main(void *arg)
 	return 0;
 }
 
-/* --- checking ----------------------------------------------------------------------------------- */
+/* --- checking -----------------------------------------------------------------------------------
+ */
 
 /* The object of a worker at an epoch: as the model says, or with the operation that was under way.
  */
@@ -599,7 +612,8 @@ recovery_main(void *arg)
 	return 0;
 }
 
-/* --- all states --------------------------------------------------------------------------------- */
+/* --- all states ---------------------------------------------------------------------------------
+ */
 
 /* Hashes of the states seen: open addressing. */
 struct seen {
@@ -635,7 +649,7 @@ seen_add(struct seen *s, uint64_t hash)
 struct search {
 	const struct crash_scenario *sc;
 	uint64_t seed;
-	uint64_t want;	     /* states */
+	uint64_t want;       /* states */
 	struct place only;   /* depth != 0: this state only */
 	struct seen images;  /* distinct disk images: what is counted */
 	struct seen checked; /* image and what was expected of it */
@@ -768,7 +782,8 @@ explore(struct search *s, const struct crash_journal *journal, const struct cras
 	struct crash_replay *replay;
 	size_t before = crash_disk_height(s->disk);
 	uint32_t d = place.depth++;
-	uint64_t nr = 0;
+	/* when few states are wanted, points from the whole scenario */
+	uint64_t nr = 0, stride = 1 + (d == 0 ? crash_journal_len(journal) / s->want : 0);
 
 	expect_copy(&l.ex, ex);
 	replay = crash_replay_create(s->disk, journal, undo, on_mark, &l);
@@ -776,7 +791,8 @@ explore(struct search *s, const struct crash_journal *journal, const struct cras
 		nr++;
 		if (d > 0 && nr > DEEP_POINTS)
 			break;
-		if (!l.watch || (d < s->only.depth && nr != s->only.point[d]))
+		if (!l.watch || (s->only.depth == 0 && hash_u64(s->seed + nr) % stride != 0) ||
+		    (d < s->only.depth && nr != s->only.point[d]))
 			continue;
 		place.point[d] = nr;
 		s->points++;

@@ -44,11 +44,12 @@ struct crash_scenario {
 	uint32_t workers; /* objects in use */
 	struct vos_pool_conf conf;
 	uint64_t max_bytes; /* of each value or extent */
-	uint64_t lag;	    /* epochs may be late by less than this */
-	bool history;	    /* set_keep(1): everything stays readable */
+	uint64_t lag;       /* epochs may be late by less than this */
+	bool history;       /* set_keep(1): everything stays readable */
 	bool may_be_full;   /* -DER_NOSPACE is an ordinary answer */
 	/* The work. Runs in a coroutine with pool and container open; use the functions below, so
-	 * that the harness knows what was acknowledged. Under way when the power fails: anything. */
+	 * that the harness knows what was acknowledged. Under way when the power fails: anything.
+	 */
 	void co_fn (*main)(struct crash_run *r);
 };
 /* Ends with a row without a name. */
@@ -66,8 +67,8 @@ void co_fn crash_op(struct crash_run *r, uint32_t worker);
 void co_fn crash_op_do(struct crash_run *r, uint32_t worker, const struct vm_op *op);
 /* All workers, ops_each operations each, with beside() (may be NULL) called again and again
  * meanwhile, up to rounds times. */
-void co_fn crash_work(struct crash_run *r, uint32_t ops_each, void co_fn (*beside)(struct crash_run *),
-		      uint32_t rounds);
+void co_fn crash_work(struct crash_run *r, uint32_t ops_each,
+		      void co_fn (*beside)(struct crash_run *), uint32_t rounds);
 /* One step in the life of the second container. */
 void co_fn crash_step_b(struct crash_run *r);
 void co_fn crash_aggregate(struct crash_run *r, uint64_t behind);

@@ -59,10 +59,10 @@ enum event_kind { EV_CREATE, EV_UNLINK, EV_RENAME, EV_SUBMIT, EV_DONE, EV_SYNC, 
 struct event {
 	enum event_kind kind;
 	uint32_t fid;
-	uint32_t write;  /* SUBMIT, DONE: number of the write */
-	uint32_t upto;	 /* SYNC: covers writes that were complete then */
-	bool sync;	 /* DONE: synchronous */
-	uint64_t off;	 /* SUBMIT; CREATE: size */
+	uint32_t write; /* SUBMIT, DONE: number of the write */
+	uint32_t upto;  /* SYNC: covers writes that were complete then */
+	bool sync;      /* DONE: synchronous */
+	uint64_t off;   /* SUBMIT; CREATE: size */
 	uint32_t len;
 	void *data; /* SUBMIT: bytes; CREATE, RENAME: name; MARK: the mark */
 };
