@@ -219,7 +219,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_vectors), cmocka_unit_test(test_again),
-	    cmocka_unit_test(test_iov),	    cmocka_unit_test(test_flips),
+	    cmocka_unit_test(test_iov),     cmocka_unit_test(test_flips),
 	    cmocka_unit_test(test_types),   cmocka_unit_test(test_grid),
 	};
 
