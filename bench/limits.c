@@ -223,6 +223,108 @@ disk_run(struct limits *l, const struct limit *x)
 	return rc;
 }
 
+/*
+ * What durable updates of 4 KiB ask of a disk, by nothing else: x->depth chains, each of a
+ * synchronous write of its share of 64 blocks, then a synchronous write of the log records that
+ * name them. One operation is one block. flags: bytes of one record; 0: the blocks themselves go
+ * to the log, and there is no other write.
+ */
+enum { PAIR_OPS = 64, PAIR_LOG_AT = 768 << 20, PAIR_LOG_BYTES = 256 << 20 };
+
+struct pair_job {
+	const struct limit *x;
+	struct io_uring ring;
+	char *buf;
+	int fd;
+	uint64_t data_next, log_next;
+};
+
+static void
+pair_submit(struct pair_job *j, uint64_t chain, bool log)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&j->ring);
+	uint32_t ops = PAIR_OPS / j->x->depth, rec = j->x->flags;
+	uint32_t len = ops * 4096,
+		 log_len = rec == 0 ? len + 4096 : (ops * rec + 4095) / 4096 * 4096;
+	uint64_t off;
+
+	if (log) {
+		if (j->log_next + log_len > PAIR_LOG_BYTES)
+			j->log_next = 0;
+		off = PAIR_LOG_AT + j->log_next;
+		j->log_next += log_len;
+		len = log_len;
+	} else {
+		off = j->data_next;
+		j->data_next = (j->data_next + len) % PAIR_LOG_AT;
+	}
+	io_uring_prep_write(sqe, j->fd, j->buf, len, off);
+	sqe->rw_flags = RWF_DSYNC;
+	io_uring_sqe_set_data64(sqe, chain * 2 + log);
+}
+
+static int
+pair_loop(struct pair_job *j, double seconds, uint64_t *ret_ops)
+{
+	struct watch w = begin();
+	struct io_uring_cqe *cqe;
+	uint32_t i, in_flight = j->x->depth;
+	bool more = true;
+	int rc;
+
+	for (i = 0; i < in_flight; i++)
+		pair_submit(j, i, j->x->flags == 0);
+	while (in_flight > 0) {
+		rc = io_uring_submit_and_wait(&j->ring, 1);
+		if (rc < 0 && rc != -EINTR)
+			return rc;
+		more = more && elapsed(&w) < seconds;
+		while (io_uring_peek_cqe(&j->ring, &cqe) == 0) {
+			uint64_t tag = io_uring_cqe_get_data64(cqe);
+
+			if (cqe->res <= 0 || cqe->res % 4096 != 0)
+				return cqe->res < 0 ? cqe->res : -EIO;
+			io_uring_cqe_seen(&j->ring, cqe);
+			if (tag % 2 == 0) {
+				pair_submit(j, tag / 2, true);
+				continue;
+			}
+			*ret_ops += PAIR_OPS / j->x->depth;
+			if (more)
+				pair_submit(j, tag / 2, j->x->flags == 0);
+			else
+				in_flight--;
+		}
+	}
+	return 0;
+}
+
+static int
+pair_run(struct limits *l, const struct limit *x)
+{
+	struct pair_job j = {.x = x};
+	struct io_uring_params p = {.flags =
+					IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
+	struct watch w;
+	uint64_t ops = 0;
+	int rc = disk_open(l);
+
+	if (rc != 0)
+		return rc;
+	j.fd = l->disk_fd;
+	rc = io_uring_queue_init_params(64, &j.ring, &p);
+	if (rc != 0)
+		return rc;
+	j.buf = buffer((PAIR_OPS + 1) * 4096);
+	w = begin();
+	rc = pair_loop(&j, l->seconds, &ops);
+	if (rc == 0)
+		report(x, (double)ops, elapsed(&w), clock_s(CLOCK_PROCESS_CPUTIME_ID) - w.cpu);
+	io_uring_queue_exit(&j.ring);
+	free(j.buf);
+	return rc;
+}
+
 /* Overwrite a block and wait until it is durable. */
 static int
 fdatasync_run(struct limits *l, const struct limit *x)
@@ -508,6 +610,14 @@ static const struct limit limits[] = {
     {"disk-seq-read", "1 MiB sequential read, depth 8", disk_run, 1 << 20, 8, DISK_SEQ},
     {"disk-seq-write", "1 MiB sequential write, depth 8", disk_run, 1 << 20, 8,
      DISK_WRITE | DISK_SEQ},
+    {"disk-update-1", "64 blocks and then their log records, O_DSYNC, in 1 chain", pair_run, 4096,
+     1, 256},
+    {"disk-update-2", "... in 2 chains", pair_run, 4096, 2, 256},
+    {"disk-update-4", "... in 4 chains", pair_run, 4096, 4, 256},
+    {"disk-update-8", "... in 8 chains", pair_run, 4096, 8, 256},
+    {"disk-log-1", "64 blocks in the log, O_DSYNC, in 1 chain", pair_run, 4096, 1, 0},
+    {"disk-log-2", "... in 2 chains", pair_run, 4096, 2, 0},
+    {"disk-log-4", "... in 4 chains", pair_run, 4096, 4, 0},
     {"disk-fdatasync", "4 KiB overwrite and fdatasync", fdatasync_run, 4096, 1, 0},
     {"tcp-64-1", "64 B request, 64 B reply, depth 1", tcp_run, 64, 1, 0},
     {"tcp-64-4", "64 B request, 64 B reply, depth 4", tcp_run, 64, 4, 0},

@@ -450,6 +450,8 @@ run_create(uint64_t seed, uint64_t stop_at)
 	    .cache_bytes = 4 << 20,
 	    .data_thresh = seed % 2 ? 2048 : 0,
 	    .scm_cache_bytes = seed % 3 ? 0 : 512 << 10,
+	    .discard = seed % 2 == 0,
+	    .discard_ms = 1,
 	    .debug_shadow = true,
 	};
 	assert_int_equal(sim_create(seed, &r->sim), 0);

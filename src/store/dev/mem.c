@@ -323,31 +323,46 @@ mem_sync(struct dev *dev)
 	return rc;
 }
 
+/* The range reads as zeros; older writes that lie inside are as if they had never been. */
+static void
+punch(struct mem_file *file, uint64_t off, uint64_t len)
+{
+	struct list *pos, *tmp;
+
+	memset(file->now + off, 0, len);
+	memset(file->safe + off, 0, len);
+	list_for_each_safe (pos, tmp, &file->unsynced) {
+		struct unsynced_write *w = list_entry(pos, struct unsynced_write, link);
+
+		if (w->done_seq != 0 && w->off >= off && w->off + w->len_bytes <= off + len)
+			unsynced_free(w);
+	}
+}
+
+/* Takes effect at the end of its time; when the power goes off meanwhile, on the first half. */
 static int co_fn
 mem_discard(struct dev *dev, uint64_t off, uint64_t len)
 {
 	struct mem_dev *md = to_mem(dev);
 	struct mem_disk *disk = md->disk;
+	bool was_on;
 	int rc;
 
 	if (md->read_only)
 		return -DER_NO_PERM;
 	pthread_mutex_lock(&disk->lock);
+	was_on = !disk->stopped;
 	rc = count_write(disk);
-	if (rc == 0) {
-		struct list *pos, *tmp;
-
-		memset(md->file->now + off, 0, len);
-		memset(md->file->safe + off, 0, len);
-		list_for_each_safe (pos, tmp, &md->file->unsynced) {
-			struct unsynced_write *w = list_entry(pos, struct unsynced_write, link);
-
-			if (w->done_seq != 0 && w->off >= off && w->off + w->len_bytes <= off + len)
-				unsynced_free(w);
-		}
-	}
 	pthread_mutex_unlock(&disk->lock);
 	delay(disk, disk->sync_ns);
+	pthread_mutex_lock(&disk->lock);
+	if (was_on && disk->stopped)
+		punch(md->file, off, len / 2 / DEV_SECTOR * DEV_SECTOR);
+	else if (rc == 0)
+		punch(md->file, off, len);
+	if (disk->stopped)
+		rc = -DER_SHUTDOWN;
+	pthread_mutex_unlock(&disk->lock);
 	return rc;
 }
 

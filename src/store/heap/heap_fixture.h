@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "runtime/co.h"
+#include "runtime/sim.h"
 #include "runtime/xs.h"
 #include "store/heap/heap.h"
 
 #define MIB (1ull << 20)
 
 struct fixture {
+	struct sim *sim; /* NULL: I/O completes at once, on the real clock */
 	struct env env;
 	struct xs *xs;
 	struct mem_disk *disk;
@@ -63,14 +65,18 @@ do_format(void *arg)
 }
 
 static inline int
-setup(void **state)
+setup_on(void **state, struct sim *sim)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct xs_conf xc = {.name = "test", .env = &f->env, .cpu = -1};
 
-	env_init_real(&f->env);
+	f->sim = sim;
+	if (sim != NULL)
+		xc.env = sim_env_create(sim, 0);
+	else
+		env_init_real(&f->env);
 	assert_int_equal(xs_create(&xc, &f->xs), 0);
-	assert_int_equal(mem_disk_create(NULL, 1024 * MIB, &f->disk), 0);
+	assert_int_equal(mem_disk_create(sim, 1024 * MIB, &f->disk), 0);
 	f->conf.xs = f->xs;
 	f->conf.shadow = true;
 	f->rnd = 42;
@@ -79,6 +85,22 @@ setup(void **state)
 	assert_int_equal(xs_call(f->xs, do_format, f), 0);
 	*state = f;
 	return 0;
+}
+
+static inline int
+setup(void **state)
+{
+	return setup_on(state, NULL);
+}
+
+/* On virtual time: I/O takes time and overtakes. */
+static inline int
+setup_sim(void **state)
+{
+	struct sim *sim;
+
+	assert_int_equal(sim_create(42, &sim), 0);
+	return setup_on(state, sim);
 }
 
 static inline int
@@ -99,6 +121,8 @@ teardown(void **state)
 	xs_call(f->xs, do_close, f);
 	xs_destroy(f->xs);
 	mem_disk_destroy(f->disk);
+	if (f->sim != NULL)
+		sim_destroy(f->sim);
 	free(f);
 	return 0;
 }

@@ -9,9 +9,9 @@
  *   free      in a transaction: blocks may be used again only when that transaction is durable and
  *             every read that began before (space_hold) has ended
  *
- * Unit is the block of SPACE_BLOCK bytes; an extent is {first block, number of blocks}.
- * Reservations go upward from a cursor (next fit), so what is written in one loop turn is adjacent
- * and becomes one device write. Nothing here yields; publish, free and reserve may return
+ * Unit is the block of SPACE_BLOCK bytes; an extent is {first block, number of blocks}. Small
+ * reservations of one time are adjacent and become one device write; large ones get contiguous
+ * runs, best fit. Nothing here yields but what is marked; publish, free and reserve may return
  * HEAP_MISS.
  */
 #ifndef STORE_SPACE_H
@@ -49,8 +49,7 @@ struct space_root_df {
  * a multiple of SPACE_BLOCK, the end is rounded down. Allocates the block map in the heap in
  * several transactions, the last one of which fills the root. */
 int co_fn space_create(struct heap *heap, uint64_t root_off, uint64_t first_byte, uint64_t bytes);
-/* dev: where freed blocks are to be discarded, or NULL. Not used yet: files keep what they
- * reserved. */
+/* dev: where freed blocks are to be discarded, in the background; NULL: the device keeps them. */
 int co_fn space_open(struct heap *heap, uint64_t root_off, struct dev *dev,
 		     struct space **ret_space);
 /* Reservations left are forgotten. Before heap_close(). NULL is fine. */
@@ -59,11 +58,13 @@ void co_fn space_close(struct space *space);
 enum space_flags {
 	SPACE_CONTIG =
 	    1 << 0, /* all in one extent; otherwise the result may be shorter than asked */
-	SPACE_RECLAIM = 1 << 1, /* may draw on the reserve kept for aggregation and folding */
+	SPACE_RECLAIM = 1 << 1, /* may draw on the reserve kept for aggregation and folding; small
+				 * ones lie apart from what users write */
 };
 /*
- * Reserve up to blk_nr blocks in one extent. hint: block the result should be at or after (0 = the
- * common cursor). -DER_NOSPACE. The caller loops for the rest when the answer is shorter.
+ * Reserve up to blk_nr blocks in one extent. hint: block the result should be at or after, if the
+ * stretch of 128 MiB around it has room there (0 = none). -DER_NOSPACE. The caller loops for the
+ * rest when the answer is shorter.
  */
 int space_reserve(struct space *space, uint32_t blk_nr, uint64_t hint, uint32_t flags,
 		  struct space_ext *ret_ext);
@@ -91,8 +92,24 @@ struct space_stats {
 	uint64_t free_blk;     /* what space_reserve can get now, without the reserve */
 	uint32_t group_nr;
 	uint32_t group_full_nr;
+	uint64_t scattered_nr;  /* requests that no single free run could hold */
+	uint64_t discarded_blk; /* given back to the device since it was opened */
 };
 void space_stats(const struct space *space, struct space_stats *ret_stats);
+
+/* How free space is cut up. Runs end at the borders of stretches of 128 MiB, since extents do. */
+enum { SPACE_CLASS_NR = 16 };
+struct space_frag {
+	uint64_t free_blk;
+	uint64_t run_nr;
+	uint64_t longest_blk;
+	uint64_t class_run_nr[SPACE_CLASS_NR]; /* runs of 2^i ... 2^(i+1) - 1 blocks */
+	uint64_t class_blk[SPACE_CLASS_NR];    /* blocks in them */
+};
+int co_fn space_frag(struct space *space, struct space_frag *ret_frag);
+
+/* Discard what has been free for delay_ms, at most bytes_per_s (0: no limit). */
+void space_discard_conf(struct space *space, uint32_t delay_ms, uint64_t bytes_per_s);
 
 /* Is the heap object at off one of the allocator's own? For leak checks. */
 bool space_owns(const struct space *space, uint64_t off);

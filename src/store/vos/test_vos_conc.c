@@ -396,6 +396,8 @@ run_conc(uint64_t seed)
 	    .wal_bytes = 4 << 20,
 	    .cache_bytes = 4 << 20,
 	    .scm_cache_bytes = seed % 2 ? 256 << 10 : 0,
+	    .discard = seed % 2 == 0,
+	    .discard_ms = 1,
 	    .debug_shadow = true,
 	};
 	assert_int_equal(sim_create(seed, &c->sim), 0);

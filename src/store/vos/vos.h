@@ -43,7 +43,13 @@ struct vos_pool_conf {
 	uint64_t cache_bytes; /* bound of the read cache over the NVMe tier; 0 = default */
 	/* open: bound of the heap kept in memory; 0 = all of it */
 	uint64_t scm_cache_bytes;
-	bool debug_shadow; /* open: check every transaction against a replayed image (tests) */
+	/* open: give freed space of the NVMe tier back to the file system or device below. The pool
+	 * then no longer owns all of its size: when others have taken the space, a write gets
+	 * -DER_NOSPACE before the pool is full. false: it keeps what it reserved when it was
+	 * created. */
+	bool discard;
+	uint32_t discard_ms; /* open: ... when it has been free for this long; 0 = 10 s */
+	bool debug_shadow;   /* open: check every transaction against a replayed image (tests) */
 };
 int co_fn vos_pool_create(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *conf);
 /* Recovers as needed. conf: only name, cache_bytes and data_thresh are read. -DER_NONEXIST,
@@ -59,6 +65,17 @@ struct vos_space {
 	uint64_t nvme_total, nvme_free; /* bytes */
 };
 void vos_pool_space(struct vos_pool *pool, struct vos_space *ret_space);
+/* How the free space of the NVMe tier is cut up. Without such a tier all zeros. */
+enum { VOS_FRAG_CLASS_NR = 16 };
+struct vos_frag {
+	uint64_t free_bytes;
+	uint64_t run_nr;
+	uint64_t longest_bytes;
+	/* runs of 4 KiB << i up to less than twice that, and what they hold */
+	uint64_t class_run_nr[VOS_FRAG_CLASS_NR];
+	uint64_t class_bytes[VOS_FRAG_CLASS_NR];
+};
+int co_fn vos_pool_frag(struct vos_pool *pool, struct vos_frag *ret_frag);
 void vos_pool_uuid(const struct vos_pool *pool, uuid_t ret_uuid);
 /* The highest epoch ever committed or aggregated here (restart floor of the engine's clock). */
 uint64_t vos_pool_max_epoch(struct vos_pool *pool);

@@ -17,6 +17,7 @@ enum {
 	WAL_DEFAULT = 32 << 20,
 	SCM_MIN = 4 << 20,
 	DEV_NAME_MAX = 60,
+	VOS_DISCARD_RATE = 256 << 20, /* bytes a second */
 };
 
 static int
@@ -282,9 +283,11 @@ open_data(struct vos_pool *pool, const struct vos_pool_conf *conf)
 	if (pool->dev_data->size_bytes < pool->df->nvme_bytes)
 		return -DER_DF_INVAL;
 	rc = space_open(pool->heap, pool->df_off + offsetof(struct vos_pool_df, space),
-			pool->dev_data, &pool->space);
+			conf->discard ? pool->dev_data : NULL, &pool->space);
 	if (rc != 0)
 		return rc;
+	if (conf->discard_ms != 0)
+		space_discard_conf(pool->space, conf->discard_ms, VOS_DISCARD_RATE);
 	return data_open(&dc, pool->dev_data, &pool->data);
 }
 
@@ -394,6 +397,27 @@ vos_pool_space(struct vos_pool *pool, struct vos_space *ret_space)
 	    .nvme_total = ss.total_blk * SPACE_BLOCK,
 	    .nvme_free = ss.free_blk * SPACE_BLOCK,
 	};
+}
+
+int co_fn
+vos_pool_frag(struct vos_pool *pool, struct vos_frag *ret_frag)
+{
+	struct space_frag f = {0};
+	uint32_t i;
+	int rc;
+
+	static_assert((int)VOS_FRAG_CLASS_NR == (int)SPACE_CLASS_NR, "the same classes");
+	rc = pool->space == NULL ? 0 : space_frag(pool->space, &f);
+	if (rc != 0)
+		return rc;
+	ret_frag->free_bytes = f.free_blk * SPACE_BLOCK;
+	ret_frag->run_nr = f.run_nr;
+	ret_frag->longest_bytes = f.longest_blk * SPACE_BLOCK;
+	for (i = 0; i < VOS_FRAG_CLASS_NR; i++) {
+		ret_frag->class_run_nr[i] = f.class_run_nr[i];
+		ret_frag->class_bytes[i] = f.class_blk[i] * SPACE_BLOCK;
+	}
+	return 0;
 }
 
 void
