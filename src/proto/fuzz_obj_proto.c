@@ -22,7 +22,10 @@ enum {
 	MSG_QUERY,
 	MSG_QUERY_REP,
 	MSG_LIST_REP,
-	MSG_NR = MSG_LIST_REP + 5
+	MSG_PUNCH_REP = MSG_LIST_REP + 5,
+	MSG_ENTER,
+	MSG_ENTER_REP,
+	MSG_NR
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -83,6 +86,30 @@ recode(unsigned int msg, const uint8_t *buf, size_t len, struct codec_wr *w)
 		rc = obj_query_rep_decode(buf, len, &m);
 		if (rc == 0)
 			obj_query_rep_encode(w, &m);
+		break;
+	}
+	case MSG_PUNCH_REP: {
+		struct obj_punch_rep m;
+
+		rc = obj_punch_rep_decode(buf, len, &m);
+		if (rc == 0)
+			obj_punch_rep_encode(w, &m);
+		break;
+	}
+	case MSG_ENTER: {
+		struct obj_enter m;
+
+		rc = obj_enter_decode(buf, len, &m);
+		if (rc == 0)
+			obj_enter_encode(w, &m);
+		break;
+	}
+	case MSG_ENTER_REP: {
+		struct obj_enter_rep m;
+
+		rc = obj_enter_rep_decode(buf, len, &m);
+		if (rc == 0)
+			obj_enter_rep_encode(w, &m);
 		break;
 	}
 	default: {

@@ -32,7 +32,8 @@ enum rw_bits {
 	RW_SIZES = 1,
 	RW_BULK = 2,
 	RW_INL = 4,
-	RW_ALL = 7,
+	RW_PROOF = 8,
+	RW_ALL = 15,
 };
 enum rw_rep_bits {
 	REP_PIECES = 1,
@@ -256,6 +257,31 @@ rd_anchor(struct codec_rd *rd, uint8_t ret_anchor[OBJ_ANCHOR_BYTES])
 		memcpy(ret_anchor, p, len);
 }
 
+/* A set of groups; one without a beginning is none. */
+static void
+wr_set(struct codec_wr *w, const struct obj_groups *set)
+{
+	wr_var(w, set->prefix);
+	if (set->prefix == 0)
+		return;
+	wr_var(w, set->nr);
+	for (uint32_t i = 0; i < set->nr; i++)
+		wr_var(w, set->single[i]);
+}
+
+static void
+rd_set(struct codec_rd *rd, struct obj_groups *ret_set)
+{
+	*ret_set = (struct obj_groups){.prefix = (uint32_t)rd_var_max(rd, UINT32_MAX)};
+	if (ret_set->prefix == 0)
+		return;
+	ret_set->nr = (uint32_t)rd_var_max(rd, OBJ_GROUPS_SINGLE_MAX);
+	for (uint32_t i = 0; i < ret_set->nr; i++)
+		ret_set->single[i] = (uint32_t)rd_var_max(rd, UINT32_MAX);
+	if (!obj_groups_valid(ret_set))
+		codec_rd_fail(rd);
+}
+
 /* Inline data ends the message; the sender may add the bytes itself. */
 static void
 wr_inl(struct codec_wr *w, const uint8_t *inl, uint32_t len)
@@ -407,9 +433,13 @@ obj_rw_encode(struct codec_wr *w, const struct obj_rw *m)
 		bits |= RW_BULK;
 	if (m->inl_len > 0)
 		bits |= RW_INL;
+	if (m->rw_flags & OBJ_RW_PROOF)
+		bits |= RW_PROOF;
 	wr_head(w, &m->head);
 	codec_wr_u8(w, bits);
 	wr_var(w, m->rw_flags);
+	if (bits & RW_PROOF)
+		codec_wr_u64(w, m->proof);
 	wr_key(w, &m->dkey);
 	wr_var(w, m->iod_nr);
 	for (uint32_t i = 0; i < m->iod_nr; i++)
@@ -434,6 +464,9 @@ obj_rw_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct obj_
 	rd_head(&rd, &m->head);
 	bits = rd_bits(&rd, RW_ALL);
 	m->rw_flags = (uint32_t)rd_var_max(&rd, UINT32_MAX);
+	if (((bits & RW_PROOF) != 0) != ((m->rw_flags & OBJ_RW_PROOF) != 0))
+		codec_rd_fail(&rd);
+	m->proof = (bits & RW_PROOF) ? codec_rd_u64(&rd) : 0;
 	rd_key(&rd, &m->dkey);
 	m->iod_nr = (uint32_t)rd_var_max(&rd, OBJ_IOD_MAX);
 	m->iods = rd_array(&rd, s, m->iod_nr, sizeof(*m->iods));
@@ -524,8 +557,12 @@ obj_punch_encode(struct codec_wr *w, const struct obj_punch *m)
 {
 	wr_head(w, &m->head);
 	codec_wr_bool(w, m->has_dkey);
-	if (!m->has_dkey)
+	if (!m->has_dkey) {
+		codec_wr_u8(w, m->groups);
+		if (m->groups == OBJ_PUNCH_LAST)
+			codec_wr_u64(w, m->seen);
 		return;
+	}
 	wr_key(w, &m->dkey);
 	wr_var(w, m->akey_nr);
 	for (uint32_t i = 0; i < m->akey_nr; i++)
@@ -542,13 +579,95 @@ obj_punch_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct o
 	codec_rd_init(&rd, buf, len);
 	rd_head(&rd, &m->head);
 	m->has_dkey = codec_rd_bool(&rd);
-	if (m->has_dkey) {
+	if (!m->has_dkey) {
+		m->groups = codec_rd_u8(&rd);
+		if (m->groups > OBJ_PUNCH_LAST)
+			codec_rd_fail(&rd);
+		if (m->groups == OBJ_PUNCH_LAST)
+			m->seen = codec_rd_u64(&rd);
+	} else {
 		rd_key(&rd, &m->dkey);
 		m->akey_nr = (uint32_t)rd_var_max(&rd, OBJ_IOD_MAX);
 		m->akeys = rd_array(&rd, s, m->akey_nr, sizeof(*m->akeys));
 		for (uint32_t i = 0; rd.err == 0 && i < m->akey_nr; i++)
 			rd_key(&rd, &m->akeys[i]);
 	}
+	return codec_rd_end(&rd);
+}
+
+void
+obj_punch_rep_encode(struct codec_wr *w, const struct obj_punch_rep *m)
+{
+	codec_wr_u64(w, m->epoch);
+	codec_wr_bool(w, m->done);
+	codec_wr_bool(w, m->set_stays);
+	codec_wr_u64(w, m->seen);
+	wr_set(w, &m->set);
+}
+
+int
+obj_punch_rep_decode(const uint8_t *buf, size_t len, struct obj_punch_rep *ret_m)
+{
+	struct codec_rd rd;
+
+	codec_rd_init(&rd, buf, len);
+	ret_m->epoch = codec_rd_u64(&rd);
+	ret_m->done = codec_rd_bool(&rd);
+	ret_m->set_stays = codec_rd_bool(&rd);
+	ret_m->seen = codec_rd_u64(&rd);
+	rd_set(&rd, &ret_m->set);
+	return codec_rd_end(&rd);
+}
+
+/* --- entering groups --- */
+
+void
+obj_enter_encode(struct codec_wr *w, const struct obj_enter *m)
+{
+	wr_head(w, &m->head);
+	wr_var(w, m->total);
+	wr_set(w, &m->set);
+	wr_var(w, m->first);
+	wr_var(w, m->last);
+	codec_wr_bool(w, m->dense);
+}
+
+int
+obj_enter_decode(const uint8_t *buf, size_t len, struct obj_enter *ret_m)
+{
+	struct obj_enter *m = ret_m;
+	struct codec_rd rd;
+
+	codec_rd_init(&rd, buf, len);
+	rd_head(&rd, &m->head);
+	m->total = (uint32_t)rd_var_max(&rd, UINT32_MAX);
+	rd_set(&rd, &m->set);
+	m->first = (uint32_t)rd_var_max(&rd, UINT32_MAX);
+	m->last = (uint32_t)rd_var_max(&rd, UINT32_MAX);
+	m->dense = codec_rd_bool(&rd);
+	if (m->first > m->last || m->last >= m->total || m->set.prefix == 0 ||
+	    obj_groups_at(&m->set, obj_groups_nr(&m->set) - 1) >= m->total)
+		codec_rd_fail(&rd);
+	return codec_rd_end(&rd);
+}
+
+void
+obj_enter_rep_encode(struct codec_wr *w, const struct obj_enter_rep *m)
+{
+	codec_wr_u64(w, m->proof);
+	wr_set(w, &m->set);
+}
+
+int
+obj_enter_rep_decode(const uint8_t *buf, size_t len, struct obj_enter_rep *ret_m)
+{
+	struct codec_rd rd;
+
+	codec_rd_init(&rd, buf, len);
+	ret_m->proof = codec_rd_u64(&rd);
+	rd_set(&rd, &ret_m->set);
+	if (ret_m->set.prefix == 0)
+		codec_rd_fail(&rd);
 	return codec_rd_end(&rd);
 }
 
@@ -567,6 +686,7 @@ obj_list_encode(struct codec_wr *w, const struct obj_list *m)
 	if (m->kind >= OBJ_LIST_RECX)
 		wr_key(w, &m->akey);
 	wr_anchor(w, m->anchor);
+	codec_wr_bool(w, m->want_set);
 }
 
 int
@@ -591,6 +711,7 @@ obj_list_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct ob
 	if (m->kind >= OBJ_LIST_RECX)
 		rd_key(&rd, &m->akey);
 	rd_anchor(&rd, m->anchor);
+	m->want_set = codec_rd_bool(&rd);
 	return codec_rd_end(&rd);
 }
 
@@ -601,6 +722,7 @@ obj_list_rep_encode(struct codec_wr *w, uint8_t kind, const struct obj_list_rep 
 	codec_wr_bool(w, m->eof);
 	codec_wr_u64(w, m->epoch);
 	wr_var(w, m->key2big);
+	wr_set(w, &m->set);
 	wr_var(w, m->nr);
 	for (uint32_t i = 0; i < m->nr; i++) {
 		switch (kind) {
@@ -642,6 +764,7 @@ obj_list_rep_decode(const uint8_t *buf, size_t len, uint8_t kind, struct obj_scr
 	m->eof = codec_rd_bool(&rd);
 	m->epoch = codec_rd_u64(&rd);
 	m->key2big = rd_var(&rd);
+	rd_set(&rd, &m->set);
 	m->nr = (uint32_t)rd_var_max(&rd, OBJ_LIST_MAX);
 	if (kind == OBJ_LIST_DKEY || kind == OBJ_LIST_AKEY) {
 		m->keys = rd_array(&rd, s, m->nr, sizeof(*m->keys));
@@ -691,6 +814,7 @@ obj_query_encode(struct codec_wr *w, const struct obj_query *m)
 	wr_var(w, m->query_flags);
 	codec_wr_u64(w, m->dkey);
 	wr_key(w, &m->akey);
+	codec_wr_bool(w, m->want_set);
 }
 
 int
@@ -705,6 +829,7 @@ obj_query_decode(const uint8_t *buf, size_t len, struct obj_scratch *s, struct o
 	m->query_flags = rd_var(&rd);
 	m->dkey = codec_rd_u64(&rd);
 	rd_key(&rd, &m->akey);
+	m->want_set = codec_rd_bool(&rd);
 	return codec_rd_end(&rd);
 }
 
@@ -717,6 +842,8 @@ obj_query_rep_encode(struct codec_wr *w, const struct obj_query_rep *m)
 	wr_var(w, m->recx.rx_idx);
 	wr_var(w, m->recx.rx_nr);
 	codec_wr_u64(w, m->max_epoch);
+	codec_wr_u64(w, m->seen);
+	wr_set(w, &m->set);
 }
 
 int
@@ -733,5 +860,7 @@ obj_query_rep_decode(const uint8_t *buf, size_t len, struct obj_query_rep *ret_m
 	m->recx.rx_idx = rd_var(&rd);
 	m->recx.rx_nr = rd_var(&rd);
 	m->max_epoch = codec_rd_u64(&rd);
+	m->seen = codec_rd_u64(&rd);
+	rd_set(&rd, &m->set);
 	return codec_rd_end(&rd);
 }

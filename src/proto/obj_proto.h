@@ -24,6 +24,9 @@
  * -DER_AGAIN: not now (starting, no lease, too many requests). The operation may have been
  * executed: repeat after a pause with the same identity.
  *
+ * -DER_EP_OLD (update): the proof that the home group knows of this group is too old: enter the
+ * group again (OPC_OBJ_GROUPS), repeat with the new proof.
+ *
  * -DER_HLC_SYNC: the request's clock is more than a second ahead.
  *
  * -DER_OVERFLOW: the reply would not fit into a message (thousands of pieces): ask for less at
@@ -45,6 +48,7 @@
 #include <daos_obj.h>
 
 #include "base/codec.h"
+#include "proto/obj_groups.h"
 
 enum {
 	OBJ_INLINE_MAX = 32 * 1024, /* data bytes in a body */
@@ -77,6 +81,7 @@ enum obj_rw_flags {
 	OBJ_RW_BULK = 1,      /* data is in the bulk, not inline */
 	OBJ_RW_SIZE_ONLY = 2, /* fetch: sizes, no data */
 	OBJ_RW_RECX = 4,      /* fetch: report existing extents (daos_iom_t) */
+	OBJ_RW_PROOF = 8,     /* update of a group that is not the home group: see proof */
 };
 struct obj_rw { /* OPC_OBJ_UPDATE, OPC_OBJ_FETCH request */
 	struct obj_head head;
@@ -94,6 +99,8 @@ struct obj_rw { /* OPC_OBJ_UPDATE, OPC_OBJ_FETCH request */
 	uint32_t inl_len;
 	const uint8_t *bulk; /* rpc_bulk_desc bytes */
 	uint32_t bulk_len;
+	/* OBJ_RW_PROOF: when the home group said that it has this group in its set. */
+	uint64_t proof;
 };
 struct obj_rw_rep {     /* update: epoch only (iod_nr 0) */
 	uint64_t epoch; /* the version written; fetch: epoch read at */
@@ -117,6 +124,23 @@ struct obj_punch { /* OPC_OBJ_PUNCH: object (no dkey), one dkey (no akeys), or a
 	daos_key_t dkey;
 	uint32_t akey_nr;
 	daos_key_t *akeys;
+	uint8_t groups; /* enum obj_punch_groups: of an object */
+	uint64_t seen;  /* OBJ_PUNCH_LAST */
+};
+/* An object of several groups is punched in the groups of its set, the home group last. */
+enum obj_punch_groups {
+	OBJ_PUNCH_PLAIN,  /* one group is all */
+	OBJ_PUNCH_ALONE,  /* home group: only if no set is stored; else nothing is done */
+	OBJ_PUNCH_MEMBER, /* another group: no proof from before this moment counts any more */
+	OBJ_PUNCH_LAST,   /* home group, after all others: the set goes too, if no group was entered
+			     since it was seen */
+};
+struct obj_punch_rep {
+	uint64_t epoch;
+	bool done;      /* ALONE: false when a set is stored, which follows */
+	bool set_stays; /* LAST: a group was entered meanwhile */
+	uint64_t seen;  /* ALONE, not done */
+	struct obj_groups set;
 };
 struct obj_list { /* OPC_OBJ_LIST */
 	struct obj_head head;
@@ -127,6 +151,7 @@ struct obj_list { /* OPC_OBJ_LIST */
 	daos_key_t dkey;    /* AKEY, RECX, SINGLE */
 	daos_key_t akey;    /* RECX, SINGLE */
 	uint8_t anchor[OBJ_ANCHOR_BYTES];
+	bool want_set; /* home group */
 };
 enum obj_list_kind { OBJ_LIST_OBJ, OBJ_LIST_DKEY, OBJ_LIST_AKEY, OBJ_LIST_RECX, OBJ_LIST_SINGLE };
 struct obj_list_rep {
@@ -134,19 +159,21 @@ struct obj_list_rep {
 	bool eof;
 	uint64_t epoch;
 	uint32_t nr;
-	daos_key_t *keys;    /* DKEY, AKEY */
-	daos_recx_t *recxs;  /* RECX */
-	uint64_t *rec_sizes; /* RECX, SINGLE */
-	uint64_t *epochs;    /* RECX, SINGLE, OBJ */
-	daos_obj_id_t *oids; /* OBJ */
-	uint32_t *shards;    /* OBJ */
-	uint64_t key2big;    /* > 0: the next key needs this many bytes, nr is 0 */
+	daos_key_t *keys;      /* DKEY, AKEY */
+	daos_recx_t *recxs;    /* RECX */
+	uint64_t *rec_sizes;   /* RECX, SINGLE */
+	uint64_t *epochs;      /* RECX, SINGLE, OBJ */
+	daos_obj_id_t *oids;   /* OBJ */
+	uint32_t *shards;      /* OBJ */
+	uint64_t key2big;      /* > 0: the next key needs this many bytes, nr is 0 */
+	struct obj_groups set; /* prefix 0: not asked for, or none is stored */
 };
 struct obj_query { /* OPC_OBJ_QUERY_KEY */
 	struct obj_head head;
 	uint64_t query_flags; /* DAOS_GET_* */
 	uint64_t dkey;
 	daos_key_t akey;
+	bool want_set; /* home group */
 };
 struct obj_query_rep {
 	uint64_t dkey;
@@ -154,6 +181,19 @@ struct obj_query_rep {
 	daos_recx_t recx;
 	uint64_t max_epoch; /* newest change of the object shard */
 	bool found;
+	uint64_t seen;         /* with the set: the moment it was looked at */
+	struct obj_groups set; /* prefix 0: not asked for, or none is stored */
+};
+struct obj_enter { /* OPC_OBJ_GROUPS, to the home group: have these groups in the set */
+	struct obj_head head;
+	uint32_t total;        /* groups of the object */
+	struct obj_groups set; /* what it has from the beginning */
+	uint32_t first, last;
+	bool dense;
+};
+struct obj_enter_rep {
+	uint64_t proof; /* that all of the set were in it at this moment */
+	struct obj_groups set;
 };
 
 /* Memory for decoded arrays. Zero-initialise, or obj_scratch_init() (which leaves the fixed part
@@ -195,5 +235,11 @@ int obj_query_decode(const uint8_t *buf, size_t len, struct obj_scratch *s,
 		     struct obj_query *ret_m);
 void obj_query_rep_encode(struct codec_wr *w, const struct obj_query_rep *m);
 int obj_query_rep_decode(const uint8_t *buf, size_t len, struct obj_query_rep *ret_m);
+void obj_punch_rep_encode(struct codec_wr *w, const struct obj_punch_rep *m);
+int obj_punch_rep_decode(const uint8_t *buf, size_t len, struct obj_punch_rep *ret_m);
+void obj_enter_encode(struct codec_wr *w, const struct obj_enter *m);
+int obj_enter_decode(const uint8_t *buf, size_t len, struct obj_enter *ret_m);
+void obj_enter_rep_encode(struct codec_wr *w, const struct obj_enter_rep *m);
+int obj_enter_rep_decode(const uint8_t *buf, size_t len, struct obj_enter_rep *ret_m);
 
 #endif

@@ -69,6 +69,7 @@ enum proto_opc {
 	OPC_OBJ_PUNCH,
 	OPC_OBJ_LIST,
 	OPC_OBJ_QUERY_KEY,
+	OPC_OBJ_GROUPS, /* enter groups of an object at its home group */
 };
 
 #endif

@@ -86,6 +86,22 @@ rnd_head(struct obj_head *h)
 	}
 }
 
+static struct obj_groups
+rnd_set(void)
+{
+	struct obj_groups set = {.prefix = (uint32_t)rnd_below(1000)};
+	uint32_t at = set.prefix;
+
+	if (set.prefix == 0)
+		return set;
+	set.nr = (uint32_t)rnd_below(OBJ_GROUPS_SINGLE_MAX + 1);
+	for (uint32_t i = 0; i < set.nr; i++) {
+		set.single[i] = at + (uint32_t)rnd_below(1000);
+		at = set.single[i] + 1;
+	}
+	return set;
+}
+
 static void
 check_head(const struct obj_head *a, const struct obj_head *b)
 {
@@ -197,6 +213,9 @@ test_rw(void **state)
 			m.inl_len = (uint32_t)rnd_below(OBJ_INLINE_MAX + 1);
 		}
 
+		if (m.rw_flags & OBJ_RW_PROOF)
+			m.proof = rnd();
+
 		codec_wr_init(&w, 0);
 		obj_rw_encode(&w, &m);
 		assert_int_equal(codec_wr_err(&w), 0);
@@ -204,6 +223,7 @@ test_rw(void **state)
 
 		check_head(&m.head, &got.head);
 		assert_int_equal(m.rw_flags, got.rw_flags);
+		assert_int_equal(m.proof, got.proof);
 		check_key(&m.dkey, &got.dkey);
 		assert_int_equal(m.iod_nr, got.iod_nr);
 		for (uint32_t i = 0; i < m.iod_nr; i++) {
@@ -341,12 +361,17 @@ test_punch(void **state)
 			m.akeys = akeys;
 			for (uint32_t i = 0; i < m.akey_nr; i++)
 				rnd_key(&akeys[i]);
+		} else {
+			m.groups = (uint8_t)rnd_below(OBJ_PUNCH_LAST + 1);
+			m.seen = m.groups == OBJ_PUNCH_LAST ? rnd() : 0;
 		}
 		codec_wr_init(&w, 0);
 		obj_punch_encode(&w, &m);
 		assert_int_equal(obj_punch_decode(w.base, w.len, &s, &got), 0);
 		check_head(&m.head, &got.head);
 		assert_int_equal(m.has_dkey, got.has_dkey);
+		assert_int_equal(m.groups, got.groups);
+		assert_int_equal(m.seen, got.seen);
 		check_key(&m.dkey, &got.dkey);
 		assert_int_equal(m.akey_nr, got.akey_nr);
 		for (uint32_t i = 0; i < m.akey_nr; i++)
@@ -384,6 +409,7 @@ test_list(void **state)
 		if (m.kind >= OBJ_LIST_RECX)
 			rnd_key(&m.akey);
 		memcpy(m.anchor, pool_bytes + 5, rnd_below(OBJ_ANCHOR_BYTES + 1));
+		m.want_set = rnd_below(2);
 		codec_wr_init(&w, 0);
 		obj_list_encode(&w, &m);
 		assert_int_equal(obj_list_decode(w.base, w.len, &s, &got), 0);
@@ -392,6 +418,7 @@ test_list(void **state)
 		assert_int_equal(m.descending, got.descending);
 		assert_int_equal(m.max_nr, got.max_nr);
 		assert_int_equal(m.max_bytes, got.max_bytes);
+		assert_int_equal(m.want_set, got.want_set);
 		check_key(&m.dkey, &got.dkey);
 		check_key(&m.akey, &got.akey);
 		assert_memory_equal(m.anchor, got.anchor, OBJ_ANCHOR_BYTES);
@@ -433,6 +460,7 @@ test_list_rep(void **state)
 		m.eof = rnd_below(2);
 		m.epoch = rnd();
 		m.key2big = rnd_below(4) == 0 ? rnd_any() : 0;
+		m.set = rnd_set();
 		m.nr = (uint32_t)rnd_below(NR);
 		for (uint32_t i = 0; i < m.nr; i++) {
 			rnd_key(&keys[i]);
@@ -455,6 +483,7 @@ test_list_rep(void **state)
 		assert_int_equal(m.eof, got.eof);
 		assert_int_equal(m.epoch, got.epoch);
 		assert_int_equal(m.key2big, got.key2big);
+		assert_memory_equal(&m.set, &got.set, sizeof(m.set));
 		assert_int_equal(m.nr, got.nr);
 		for (uint32_t i = 0; i < m.nr; i++) {
 			switch (list_kind) {
@@ -512,6 +541,7 @@ test_query(void **state)
 		m.query_flags = rnd_any();
 		m.dkey = rnd();
 		rnd_key(&m.akey);
+		m.want_set = rnd_below(2);
 		codec_wr_init(&w, 0);
 		obj_query_encode(&w, &m);
 		assert_int_equal(obj_query_decode(w.base, w.len, &s, &got), 0);
@@ -519,6 +549,7 @@ test_query(void **state)
 		assert_int_equal(m.query_flags, got.query_flags);
 		assert_int_equal(m.dkey, got.dkey);
 		check_key(&m.akey, &got.akey);
+		assert_int_equal(m.want_set, got.want_set);
 		disturb(&w, decode_query);
 		codec_wr_fini(&w);
 
@@ -527,6 +558,8 @@ test_query(void **state)
 		r.recx = rnd_recx();
 		r.max_epoch = rnd();
 		r.found = rnd_below(2);
+		r.seen = rnd();
+		r.set = rnd_set();
 		codec_wr_init(&w, 0);
 		obj_query_rep_encode(&w, &r);
 		assert_int_equal(obj_query_rep_decode(w.base, w.len, &got_r), 0);
@@ -536,7 +569,93 @@ test_query(void **state)
 		assert_int_equal(r.recx.rx_nr, got_r.recx.rx_nr);
 		assert_int_equal(r.max_epoch, got_r.max_epoch);
 		assert_int_equal(r.found, got_r.found);
+		assert_int_equal(r.seen, got_r.seen);
+		assert_memory_equal(&r.set, &got_r.set, sizeof(r.set));
 		disturb(&w, decode_query_rep);
+		codec_wr_fini(&w);
+	}
+}
+
+static int
+decode_punch_rep(const uint8_t *buf, size_t len)
+{
+	struct obj_punch_rep m;
+
+	return obj_punch_rep_decode(buf, len, &m);
+}
+
+static int
+decode_enter(const uint8_t *buf, size_t len)
+{
+	struct obj_enter m;
+
+	return obj_enter_decode(buf, len, &m);
+}
+
+static int
+decode_enter_rep(const uint8_t *buf, size_t len)
+{
+	struct obj_enter_rep m;
+
+	return obj_enter_rep_decode(buf, len, &m);
+}
+
+static void
+test_groups(void **state)
+{
+	for (int round = 0; round < 200; round++) {
+		struct obj_punch_rep pr = {
+		    .epoch = rnd(), .done = rnd_below(2), .set_stays = rnd_below(2), .seen = rnd()};
+		struct obj_enter_rep er = {.proof = rnd(), .set = rnd_set()}, got_er;
+		struct obj_punch_rep got_pr;
+		struct obj_enter m = {0}, got;
+		struct codec_wr w;
+
+		pr.set = rnd_set();
+		codec_wr_init(&w, 0);
+		obj_punch_rep_encode(&w, &pr);
+		assert_int_equal(obj_punch_rep_decode(w.base, w.len, &got_pr), 0);
+		assert_int_equal(pr.epoch, got_pr.epoch);
+		assert_int_equal(pr.done, got_pr.done);
+		assert_int_equal(pr.set_stays, got_pr.set_stays);
+		assert_int_equal(pr.seen, got_pr.seen);
+		assert_memory_equal(&pr.set, &got_pr.set, sizeof(pr.set));
+		disturb(&w, decode_punch_rep);
+		codec_wr_fini(&w);
+
+		rnd_head(&m.head);
+		m.set = obj_groups_first(1 + (uint32_t)rnd_below(2));
+		m.total = 2 + (uint32_t)rnd_below(UINT32_MAX - 2);
+		m.last = (uint32_t)rnd_below(m.total);
+		m.first = (uint32_t)rnd_below((uint64_t)m.last + 1);
+		m.dense = rnd_below(2);
+		codec_wr_init(&w, 0);
+		obj_enter_encode(&w, &m);
+		assert_int_equal(obj_enter_decode(w.base, w.len, &got), 0);
+		check_head(&m.head, &got.head);
+		assert_int_equal(m.total, got.total);
+		assert_int_equal(m.first, got.first);
+		assert_int_equal(m.last, got.last);
+		assert_int_equal(m.dense, got.dense);
+		assert_memory_equal(&m.set, &got.set, sizeof(m.set));
+		disturb(&w, decode_enter);
+		codec_wr_fini(&w);
+		/* groups that the object does not have */
+		codec_wr_init(&w, 0);
+		m.last = m.total;
+		obj_enter_encode(&w, &m);
+		assert_int_equal(obj_enter_decode(w.base, w.len, &got), -DER_PROTO);
+		codec_wr_fini(&w);
+
+		codec_wr_init(&w, 0);
+		obj_enter_rep_encode(&w, &er);
+		assert_int_equal(obj_enter_rep_decode(w.base, w.len, &got_er),
+				 er.set.prefix == 0 ? -DER_PROTO : 0);
+		if (er.set.prefix != 0) {
+			assert_int_equal(er.proof, got_er.proof);
+			assert_memory_equal(&er.set, &got_er.set, sizeof(er.set));
+		}
+		disturb(&w, decode_enter_rep);
 		codec_wr_fini(&w);
 	}
 }
@@ -671,10 +790,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_rw),       cmocka_unit_test(test_rw_rep),
-	    cmocka_unit_test(test_punch),    cmocka_unit_test(test_list),
-	    cmocka_unit_test(test_list_rep), cmocka_unit_test(test_query),
-	    cmocka_unit_test(test_limits),   cmocka_unit_test(test_size_and_speed),
+	    cmocka_unit_test(test_rw),
+	    cmocka_unit_test(test_rw_rep),
+	    cmocka_unit_test(test_punch),
+	    cmocka_unit_test(test_list),
+	    cmocka_unit_test(test_list_rep),
+	    cmocka_unit_test(test_query),
+	    cmocka_unit_test(test_groups),
+	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_size_and_speed),
 	};
 	const char *seed = getenv("TEST_SEED");
 

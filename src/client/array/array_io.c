@@ -476,6 +476,22 @@ iod_check(const struct array_io_args *args, uint64_t cell_bytes)
 	return 0;
 }
 
+/* A write of several chunks: have all their groups entered by one request. */
+static int co_fn
+io_announce(struct array_io *io)
+{
+	uint64_t first = UINT64_MAX, last = 0;
+	uint32_t i;
+
+	for (i = 0; i < io->req_nr; i++) {
+		uint64_t chunk = io->reqs[i].chunk;
+
+		first = chunk < first ? chunk : first;
+		last = chunk > last ? chunk : last;
+	}
+	return obj_will_write(io->op, io->array->obj, first + 1, last + 1);
+}
+
 static int co_fn
 array_io_run(struct op *op, struct array *array, struct array_io_args *args)
 {
@@ -505,6 +521,8 @@ array_io_run(struct op *op, struct array *array, struct array_io_args *args)
 	rc = io_cut(&io, args->iod, args->sgl == NULL ? NULL : &it);
 	if (rc == 0 && args->kind == IO_PUNCH)
 		rc = array_size(op, array, &size, &epoch);
+	if (rc == 0 && args->kind == IO_WRITE && io.req_nr > 1)
+		rc = io_announce(&io);
 	if (rc == 0 && io.req_nr > 0)
 		rc = op_for_each(io.req_nr, CHUNK_PAR_MAX, chunk_run, &io);
 	if (rc == 0 && args->kind == IO_READ)

@@ -52,10 +52,19 @@ struct fobj {
 	daos_obj_id_t oid;
 	struct list dkeys;
 };
+/* What is remembered of the groups of an object. */
+struct fset {
+	struct list link;
+	daos_obj_id_t oid;
+	struct obj_groups set; /* prefix 0: none */
+	uint64_t entered;
+	uint64_t punched;
+};
 struct target {
 	struct fake *fake;
 	struct rpc_ep *ep;
 	struct list objs;
+	struct list sets;
 };
 struct fcont {
 	bool used;
@@ -203,6 +212,23 @@ fobj_find(struct target *t, const uuid_t cont, daos_obj_id_t oid, bool create)
 	list_init(&o->dkeys);
 	list_push_back(&t->objs, &o->link);
 	return o;
+}
+
+static struct fset *
+fset_of(struct target *t, daos_obj_id_t oid)
+{
+	struct list *pos;
+	struct fset *fs;
+
+	list_for_each (pos, &t->sets) {
+		fs = list_entry(pos, struct fset, link);
+		if (fs->oid.lo == oid.lo && fs->oid.hi == oid.hi)
+			return fs;
+	}
+	fs = calloc(1, sizeof(*fs));
+	fs->oid = oid;
+	list_push_back(&t->sets, &fs->link);
+	return fs;
 }
 
 static struct dkey *
@@ -473,6 +499,8 @@ h_update(struct rpc_in *in, void *arg)
 	assert(rc == 0);
 	rc = check_head(fake, &m.head, in->map_ver, cont);
 	data = m.inl;
+	if (rc == 0 && (m.rw_flags & OBJ_RW_PROOF) && m.proof <= fset_of(t, m.head.oid)->punched)
+		rc = -DER_EP_OLD;
 	if (rc == 0 && (m.rw_flags & OBJ_RW_BULK)) {
 		struct rpc_bulk_desc desc = {.bytes = m.bulk, .len = m.bulk_len};
 		struct iovec iov = {.iov_len = rpc_bulk_desc_size(&desc)};
@@ -708,12 +736,35 @@ punch(struct target *t, const uuid_t cont, const struct obj_punch *m)
 	return 0;
 }
 
+/* A whole object: what its groups' sets say about it. True: nothing else is to be done. */
+static bool
+punch_set(struct target *t, const struct obj_punch *m, struct obj_punch_rep *rep)
+{
+	struct fset *fs = fset_of(t, m->head.oid);
+
+	if (m->groups == OBJ_PUNCH_ALONE && fs->set.prefix != 0) {
+		rep->set = fs->set;
+		rep->seen = t->fake->epoch;
+		return true;
+	}
+	rep->done = true;
+	if (m->groups == OBJ_PUNCH_MEMBER)
+		fs->punched = t->fake->epoch;
+	if (m->groups == OBJ_PUNCH_LAST && fs->entered > m->seen)
+		rep->set_stays = true;
+	else if (m->groups == OBJ_PUNCH_LAST)
+		fs->set.prefix = 0;
+	return false;
+}
+
 static void co_fn
 h_punch(struct rpc_in *in, void *arg)
 {
 	struct target *t = arg;
 	struct obj_scratch s = {0};
+	struct obj_punch_rep rep = {0};
 	struct obj_punch m;
+	struct codec_wr w;
 	uuid_t cont;
 	int rc;
 
@@ -722,12 +773,45 @@ h_punch(struct rpc_in *in, void *arg)
 	rc = obj_punch_decode(in->body, in->body_len, &s, &m);
 	assert(rc == 0);
 	rc = check_head(t->fake, &m.head, in->map_ver, cont);
-	if (rc == 0 && !check_ident(t->fake, &m.head)) {
+	if (rc == 0 && !punch_set(t, &m, &rep) && !check_ident(t->fake, &m.head)) {
 		rc = punch(t, cont, &m);
 		t->fake->epoch++;
 	}
-	reply(in, t->fake, rc, NULL, 0);
+	codec_wr_init(&w, 0);
+	obj_punch_rep_encode(&w, &rep);
+	reply(in, t->fake, rc, w.base, rc == 0 ? w.len : 0);
+	codec_wr_fini(&w);
 	obj_scratch_fini(&s);
+}
+
+static void
+h_groups(struct rpc_in *in, void *arg)
+{
+	struct target *t = arg;
+	struct obj_enter_rep rep = {0};
+	struct obj_enter m;
+	struct codec_wr w;
+	struct fset *fs;
+	uuid_t cont;
+	int rc;
+
+	if (arrived(in, t->fake))
+		return;
+	rc = obj_enter_decode(in->body, in->body_len, &m);
+	assert(rc == 0);
+	rc = check_head(t->fake, &m.head, in->map_ver, cont);
+	if (rc == 0) {
+		fs = fset_of(t, m.head.oid);
+		if (fs->set.prefix == 0)
+			fs->set = m.set;
+		obj_groups_add(&fs->set, m.total, m.first, m.last, m.dense);
+		rep.set = fs->set;
+		rep.proof = fs->entered = ++t->fake->epoch;
+	}
+	codec_wr_init(&w, 0);
+	obj_enter_rep_encode(&w, &rep);
+	reply(in, t->fake, rc, w.base, rc == 0 ? w.len : 0);
+	codec_wr_fini(&w);
 }
 
 /* Keys or extents by number: the anchor is how many were given out. */
@@ -808,6 +892,8 @@ h_list(struct rpc_in *in, void *arg)
 	rc = check_head(t->fake, &m.head, in->map_ver, cont);
 	if (rc == 0)
 		rc = list(t, cont, &m, &rep);
+	if (m.want_set)
+		rep.set = fset_of(t, m.head.oid)->set;
 	codec_wr_init(&w, 0);
 	obj_list_rep_encode(&w, m.kind, &rep);
 	reply(in, t->fake, rc, w.base, rc == 0 ? w.len : 0);
@@ -868,6 +954,10 @@ h_query(struct rpc_in *in, void *arg)
 	rc = check_head(t->fake, &m.head, in->map_ver, cont);
 	if (rc == 0)
 		query(t, cont, &m, &rep);
+	if (m.want_set) {
+		rep.set = fset_of(t, m.head.oid)->set;
+		rep.seen = t->fake->epoch;
+	}
 	codec_wr_init(&w, 0);
 	obj_query_rep_encode(&w, &rep);
 	reply(in, t->fake, rc, w.base, rc == 0 ? w.len : 0);
@@ -1371,7 +1461,7 @@ static const struct {
 },
   obj_handlers[] = {
       {OPC_OBJ_UPDATE, h_update}, {OPC_OBJ_FETCH, h_fetch},     {OPC_OBJ_PUNCH, h_punch},
-      {OPC_OBJ_LIST, h_list},     {OPC_OBJ_QUERY_KEY, h_query},
+      {OPC_OBJ_LIST, h_list},     {OPC_OBJ_QUERY_KEY, h_query}, {OPC_OBJ_GROUPS, h_groups},
 };
 
 int co_fn
@@ -1396,6 +1486,7 @@ fake_open(struct xs *xs, struct net *net, uint16_t port, uint32_t target_nr, str
 
 		t->fake = fake;
 		list_init(&t->objs);
+		list_init(&t->sets);
 		rc = rpc_ep_open(&conf, &t->ep);
 		for (j = 0; rc == 0 && i == 0 && j < sizeof(ms_handlers) / sizeof(ms_handlers[0]);
 		     j++)
@@ -1417,6 +1508,12 @@ fake_close(struct fake *fake)
 		rpc_ep_close(fake->targets[i].ep);
 		while (!list_empty(&fake->targets[i].objs))
 			fobj_free(list_first(&fake->targets[i].objs, struct fobj, link));
+		while (!list_empty(&fake->targets[i].sets)) {
+			struct fset *fs = list_first(&fake->targets[i].sets, struct fset, link);
+
+			list_del(&fs->link);
+			free(fs);
+		}
 	}
 	for (i = 0; i < CONT_MAX; i++)
 		cont_free(&fake->conts[i]);

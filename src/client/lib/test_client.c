@@ -157,6 +157,179 @@ test_retries(void **state)
 	assert_int_equal(daos_obj_close(oh, NULL), 0);
 }
 
+/* --- groups that were ever used --- */
+
+enum { CHUNK = 1000 };
+
+/* Requests that concern data since the last call. */
+static uint32_t
+requests(void)
+{
+	static const uint32_t opcs[] = {OPC_OBJ_UPDATE, OPC_OBJ_FETCH,     OPC_OBJ_PUNCH,
+					OPC_OBJ_LIST,   OPC_OBJ_QUERY_KEY, OPC_OBJ_GROUPS};
+	static uint32_t before;
+	uint32_t sum = 0, nr;
+	size_t i;
+
+	for (i = 0; i < sizeof(opcs) / sizeof(opcs[0]); i++)
+		sum += fake_count(w.fake, opcs[i]);
+	nr = sum - before;
+	before = sum;
+	return nr;
+}
+
+static daos_handle_t
+open_bytes(daos_obj_id_t *oid)
+{
+	daos_handle_t oh;
+
+	oid->lo = 70;
+	oid->hi = 0;
+	assert_int_equal(daos_obj_generate_oid(w.coh, oid, DAOS_OT_ARRAY_BYTE, OC_SX, 0, 0), 0);
+	assert_int_equal(
+	    daos_array_open_with_attr(w.coh, *oid, DAOS_TX_NONE, DAOS_OO_RW, 1, CHUNK, &oh, NULL),
+	    0);
+	requests();
+	return oh;
+}
+
+static uint64_t
+size_of(daos_handle_t oh)
+{
+	daos_size_t size;
+
+	assert_int_equal(daos_array_get_size(oh, DAOS_TX_NONE, &size, NULL), 0);
+	return size;
+}
+
+/* What fits the first chunk costs one request for everything; others what they use. */
+static void
+test_array_requests(void **state)
+{
+	uint8_t buf[4 * CHUNK];
+	daos_obj_id_t oid;
+	daos_handle_t oh = open_bytes(&oid), oh2;
+
+	memset(buf, 1, sizeof(buf));
+	assert_int_equal(size_of(oh), 0); /* makes the capability known */
+	requests();
+	assert_int_equal(size_of(oh), 0);
+	assert_int_equal(requests(), 1);
+	scene_array_rw(oh, true, 0, CHUNK, buf, NULL);
+	assert_int_equal(requests(), 1);
+	assert_int_equal(size_of(oh), CHUNK);
+	assert_int_equal(requests(), 1);
+	assert_int_equal(daos_array_destroy(oh, DAOS_TX_NONE, NULL), 0);
+	assert_int_equal(requests(), 1);
+	assert_int_equal(size_of(oh), 0);
+	assert_int_equal(requests(), 1);
+	/* the second chunk: its group is entered, and the size needs both groups */
+	scene_array_rw(oh, true, CHUNK + 5, 1, buf, NULL);
+	assert_int_equal(requests(), 2);
+	scene_array_rw(oh, true, CHUNK + 6, 1, buf, NULL);
+	assert_int_equal(requests(), 1);
+	assert_int_equal(size_of(oh), CHUNK + 7);
+	assert_int_equal(requests(), 2);
+	/* also for who opens it now, and then it takes two rounds */
+	assert_int_equal(
+	    daos_array_open_with_attr(w.coh, oid, DAOS_TX_NONE, DAOS_OO_RW, 1, CHUNK, &oh2, NULL),
+	    0);
+	assert_int_equal(size_of(oh2), CHUNK + 7);
+	assert_int_equal(requests(), 2);
+	/* all at once: one entry, all chunks */
+	scene_array_rw(oh2, true, 0, sizeof(buf), buf, NULL);
+	assert_int_equal(requests(), 1 + TARGET_NR);
+	assert_int_equal(size_of(oh), sizeof(buf));
+	assert_int_equal(requests(), TARGET_NR);
+	/* punched: a look at the home group, every other one, the home group */
+	assert_int_equal(daos_array_destroy(oh2, DAOS_TX_NONE, NULL), 0);
+	assert_int_equal(requests(), 1 + TARGET_NR);
+	assert_int_equal(daos_array_close(oh2, NULL), 0);
+	/* the other handle still believes that its groups are entered: it is told */
+	scene_array_rw(oh, true, CHUNK, 1, buf, NULL);
+	assert_int_equal(requests(), 3);
+	assert_int_equal(
+	    daos_array_open_with_attr(w.coh, oid, DAOS_TX_NONE, DAOS_OO_RW, 1, CHUNK, &oh2, NULL),
+	    0);
+	assert_int_equal(size_of(oh2), CHUNK + 1);
+	assert_int_equal(daos_array_close(oh2, NULL), 0);
+	assert_int_equal(daos_array_close(oh, NULL), 0);
+}
+
+/* An update that was executed although its proof was refused later is not executed again. */
+static void
+test_group_refused(void **state)
+{
+	daos_handle_t oh = scene_open_obj(DAOS_OT_MULTI_HASHED, OC_SX);
+	char key[8];
+	struct scene_io o;
+	uint32_t i;
+
+	for (i = 0; i < 8; i++) { /* some of them go to other groups than the home group */
+		snprintf(key, sizeof(key), "k%u", i);
+		scene_one_single(&o, key, "a", "1", 1);
+		assert_int_equal(scene_put(oh, &o, DAOS_COND_DKEY_INSERT), 0);
+	}
+	/* all groups are entered: the proofs that are refused are renewed */
+	for (i = 0; i < 8; i++) {
+		uint32_t entered = fake_count(w.fake, OPC_OBJ_GROUPS);
+		int rc;
+
+		snprintf(key, sizeof(key), "l%u", i);
+		scene_one_single(&o, key, "a", "1", 1);
+		fake_inject(w.fake, OPC_OBJ_UPDATE, -DER_EP_OLD, 1, true);
+		rc = scene_put(oh, &o, DAOS_COND_DKEY_INSERT);
+		if (fake_count(w.fake, OPC_OBJ_GROUPS) == entered)
+			assert_int_equal(rc,
+					 -DER_EP_OLD); /* of the home group: no proof was sent */
+		else
+			assert_int_equal(rc, 0);
+	}
+	assert_true(fake_repeated(w.fake) > 0);
+	assert_int_equal(daos_obj_close(oh, NULL), 0);
+}
+
+/* A listing visits what is used, whoever used it. */
+static void
+test_list_requests(void **state)
+{
+	daos_handle_t oh = scene_open_obj(DAOS_OT_MULTI_UINT64, OC_SX);
+	uint64_t dkey, akey = 1, keys[8];
+	daos_anchor_t anchor = {0};
+	daos_key_desc_t kds[8];
+	struct scene_io o;
+	d_iov_t iov;
+	d_sg_list_t sgl = {.sg_nr = 1, .sg_iovs = &iov};
+	uint32_t nr, all = 0, round;
+
+	requests();
+	for (round = 0; round < 3; round++) {
+		static const uint32_t want[] = {2, 1, 2}; /* the first sends the capability */
+
+		nr = 8;
+		memset(&anchor, 0, sizeof(anchor));
+		d_iov_set(&iov, keys, sizeof(keys));
+		assert_int_equal(
+		    daos_obj_list_dkey(oh, DAOS_TX_NONE, &nr, kds, &sgl, &anchor, NULL), 0);
+		assert_true(daos_anchor_is_eof(&anchor));
+		assert_int_equal(nr, round);
+		assert_int_equal(requests(), want[round]);
+		all += nr;
+		dkey = round + 1; /* the home group, then its neighbour */
+		scene_one_single(&o, "12345678", "12345678", "v", 1);
+		d_iov_set(&o.dkey, &dkey, sizeof(dkey));
+		d_iov_set(&o.iod.iod_name, &akey, sizeof(akey));
+		assert_int_equal(scene_put(oh, &o, 0), 0);
+		requests();
+	}
+	assert_int_equal(all, 3);
+	assert_int_equal(daos_obj_punch(oh, DAOS_TX_NONE, DAOS_COND_PUNCH, NULL), 0);
+	requests();
+	assert_int_equal(daos_obj_punch(oh, DAOS_TX_NONE, DAOS_COND_PUNCH, NULL), -DER_NONEXIST);
+	assert_int_equal(requests(), 1);
+	assert_int_equal(daos_obj_close(oh, NULL), 0);
+}
+
 /* Half a capability's life later it is renewed on the way. */
 static void
 test_cap_renewal(void **state)
@@ -382,10 +555,11 @@ int
 main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup_world, teardown_world),
-	const struct CMUnitTest tests[] = {SCENES(T) /* */
-					   T(test_retries) T(test_cap_renewal) T(test_service_hints)
-					       T(test_cut_link) T(test_event_states)
-						   T(test_event_abort) T(test_global)};
+	const struct CMUnitTest tests[] = {
+	    SCENES(T) /* */
+	    T(test_retries) T(test_array_requests) T(test_group_refused) T(test_list_requests)
+		T(test_cap_renewal) T(test_service_hints) T(test_cut_link) T(test_event_states)
+		    T(test_event_abort) T(test_global)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

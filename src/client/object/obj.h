@@ -21,8 +21,13 @@ struct obj {
 	uint32_t mode;             /* DAOS_OO_* */
 	struct oclass_shape shape; /* from the id, which says everything: never changes */
 
-	pthread_mutex_t lock; /* layout */
+	pthread_mutex_t lock; /* of what follows */
 	struct obj_layout *layout;
+	/* Groups that the home group was seen to have in its set, and when (obj_groups.c); prefix
+	 * 0: never asked. */
+	struct obj_groups known;
+	uint64_t proof;
+	struct obj_groups guess; /* the set seen last: which groups to ask at once */
 };
 
 /* Open: no request is made. -DER_INVAL for a class this pool cannot hold, -DER_NOSYS for one whose
@@ -58,6 +63,9 @@ struct obj_io {
 	void *arg;
 };
 int co_fn obj_update(struct op *op, struct obj *obj, struct obj_io *io);
+/* Before updates of integer dkeys in first .. last: spares each the question whether its group is
+ * entered. */
+int co_fn obj_will_write(struct op *op, struct obj *obj, uint64_t first, uint64_t last);
 int co_fn obj_fetch(struct op *op, struct obj *obj, struct obj_io *io);
 
 /* --- punch, list, query --- */

@@ -21,6 +21,8 @@ struct obj_rpc {
 	uint32_t opc;
 	uint64_t flags;
 	bool change; /* has an identity */
+	/* NULL: one of its own. A change that is sent again in another form keeps its identity. */
+	const struct op_ident *ident;
 	int (*build)(struct obj_rpc *r, const struct obj_head *head, struct codec_wr *w);
 	int (*reply)(struct obj_rpc *r, int status, const uint8_t *buf, size_t len);
 	void (*end)(struct obj_rpc *r);
@@ -28,6 +30,27 @@ struct obj_rpc {
 	uint32_t tail_nr;
 };
 int co_fn obj_rpc_run(struct obj_rpc *r);
+
+/* --- groups that were ever used (obj_groups.c); numbered from the home group on --- */
+
+uint32_t obj_group_at(const struct obj *obj, uint32_t number);
+uint32_t obj_group_number(const struct obj *obj, uint32_t group);
+/* What every object of this kind has. */
+struct obj_groups obj_groups_initial(const struct obj *obj);
+/* A set as it came in a reply (prefix 0: none is stored). -DER_PROTO. */
+int obj_groups_take(const struct obj *obj, const struct obj_groups *got,
+		    struct obj_groups *ret_set);
+/* Ask for the set. */
+int co_fn obj_groups_get(struct op *op, struct obj *obj, struct obj_groups *ret_set,
+			 uint64_t *ret_seen);
+/* What this client saw last: a guess. */
+struct obj_groups obj_groups_guess(struct obj *obj);
+void obj_groups_note(struct obj *obj, const struct obj_groups *set);
+/* Have groups first .. last in the set: *ret_proof shows it to them; 0: it needs no proof. */
+int co_fn obj_groups_enter(struct op *op, struct obj *obj, uint32_t first, uint32_t last,
+			   uint64_t *ret_proof);
+/* A group refused the proof. */
+void obj_groups_forget(struct obj *obj, uint64_t proof);
 
 /* Group of a dkey. */
 uint32_t obj_group_of(const struct obj *obj, const daos_key_t *dkey);

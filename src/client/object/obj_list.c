@@ -1,13 +1,17 @@
 /*
  * Listings.
  *
- * A dkey listing walks the groups one after the other. The public anchor holds the number of the
- * group and, opaque, the position inside it that the engine returned; bytes behind that give the
- * end of the walk, for listings that were split into parts:
+ * A dkey listing walks the groups one after the other, those that were ever used. The public anchor
+ * holds the number of the group, counted from the home group on, and, opaque, the position inside
+ *it that the engine returned; bytes behind that give the end of the walk, for listings that were
+ *split into parts:
  *
  *	da_type    ZERO at the start, KEY on the way, EOF
  *	da_shard   group
  *	da_buf     0-95 the engine's anchor, 96-99 group behind the last (0 = all), little-endian
+ *
+ * Which groups come next is asked again by each call that gets to the end of one: the anchor may
+ * come from another process, which saw more than this one.
  *
  * akeys and extents belong to one dkey and so to one group.
  */
@@ -54,6 +58,7 @@ struct list_rpc {
 	/* of the reply */
 	uint8_t anchor[OBJ_ANCHOR_BYTES];
 	bool eof;
+	struct obj_groups set; /* if asked for */
 };
 
 static int
@@ -76,6 +81,7 @@ list_reply(struct obj_rpc *r, int status, const uint8_t *buf, size_t len)
 
 	if (status != 0) {
 		l->eof = true;
+		l->set = obj_groups_initial(r->obj);
 		return status == -DER_NONEXIST ? 0 : status; /* nothing in this shard */
 	}
 	obj_scratch_init(&scratch);
@@ -85,6 +91,9 @@ list_reply(struct obj_rpc *r, int status, const uint8_t *buf, size_t len)
 	if (rc == 0) {
 		memcpy(l->anchor, rep.anchor, sizeof(l->anchor));
 		l->eof = rep.eof;
+		rc = obj_groups_take(r->obj, &rep.set, &l->set);
+	}
+	if (rc == 0) {
 		rc = l->take(l, &rep);
 	}
 	obj_scratch_fini(&scratch);
@@ -105,18 +114,24 @@ list_send(struct list_rpc *l, struct op *op, struct obj *obj, uint32_t group,
 	return obj_rpc_run(&l->rpc);
 }
 
-/* Move on by what the reply said. */
-static void
-anchor_advance(daos_anchor_t *anchor, const struct list_rpc *l, uint32_t group_end)
+/* Move on by what the reply said. False: at the end of this group. */
+static bool
+anchor_advance(daos_anchor_t *anchor, const struct list_rpc *l)
 {
 	anchor->da_type = DAOS_ANCHOR_TYPE_KEY;
-	if (!l->eof) {
-		memcpy(anchor->da_buf, l->anchor, OBJ_ANCHOR_BYTES);
-		return;
-	}
+	memcpy(anchor->da_buf, l->anchor, OBJ_ANCHOR_BYTES);
+	return !l->eof;
+}
+
+/* To the next group of the set, or to the end. */
+static void
+anchor_next_group(daos_anchor_t *anchor, const struct obj_groups *set, uint32_t end)
+{
+	uint32_t next;
+
 	memset(anchor->da_buf, 0, OBJ_ANCHOR_BYTES);
-	if ((uint32_t)anchor->da_shard + 1 < group_end)
-		anchor->da_shard++;
+	if (obj_groups_next(set, (uint32_t)anchor->da_shard + 1, &next) && next < end)
+		anchor->da_shard = (uint16_t)next;
 	else
 		anchor->da_type = DAOS_ANCHOR_TYPE_EOF;
 }
@@ -160,12 +175,14 @@ keys_walk(struct op *op, struct obj *obj, const daos_key_t *dkey, daos_anchor_t 
 	  struct key_sink *sink)
 {
 	uint32_t end = anchor_end(anchor);
+	struct obj_groups set = {0};
+	uint64_t seen;
 	int rc = 0;
 
 	if (end == 0 || end > obj->shape.group_nr)
 		end = obj->shape.group_nr;
 	if (dkey != NULL) {
-		anchor->da_shard = (uint16_t)obj_group_of(obj, dkey);
+		anchor->da_shard = (uint16_t)obj_group_number(obj, obj_group_of(obj, dkey));
 		end = (uint32_t)anchor->da_shard + 1;
 	}
 	if (anchor->da_shard >= end)
@@ -179,9 +196,10 @@ keys_walk(struct op *op, struct obj *obj, const daos_key_t *dkey, daos_anchor_t 
 		if (l.m.max_nr > OBJ_LIST_MAX)
 			l.m.max_nr = OBJ_LIST_MAX;
 		l.m.max_bytes = room > LIST_BYTES_MAX ? LIST_BYTES_MAX : (uint32_t)room;
+		l.m.want_set = anchor->da_shard == 0 && end > 1;
 		if (dkey != NULL)
 			l.m.dkey = *dkey;
-		rc = list_send(&l, op, obj, anchor->da_shard, anchor);
+		rc = list_send(&l, op, obj, obj_group_at(obj, anchor->da_shard), anchor);
 		if (rc != 0)
 			break;
 		if (sink->key2big != 0) {
@@ -191,7 +209,15 @@ keys_walk(struct op *op, struct obj *obj, const daos_key_t *dkey, daos_anchor_t 
 			sink->kds[0].kd_key_len = sink->key2big;
 			return -DER_KEY2BIG;
 		}
-		anchor_advance(anchor, &l, end);
+		if (l.m.want_set)
+			set = l.set;
+		if (anchor_advance(anchor, &l))
+			continue;
+		if (set.prefix == 0 && (uint32_t)anchor->da_shard + 1 < end)
+			rc = obj_groups_get(op, obj, &set, &seen);
+		if (rc != 0)
+			break;
+		anchor_next_group(anchor, &set, end);
 	}
 	/* An error after some keys is met again by the next call, if it lasts. */
 	return sink->nr > 0 ? 0 : rc;
@@ -289,8 +315,8 @@ recx_walk(struct op *op, struct obj *obj, struct recx_args *args)
 		l.m.dkey = *args->dkey;
 		l.m.akey = *args->akey;
 		rc = list_send(&l, op, obj, group, anchor);
-		if (rc == 0)
-			anchor_advance(anchor, &l, group + 1);
+		if (rc == 0 && !anchor_advance(anchor, &l))
+			anchor->da_type = DAOS_ANCHOR_TYPE_EOF;
 	}
 	*args->nr = sink.nr;
 	return sink.nr > 0 ? 0 : rc;

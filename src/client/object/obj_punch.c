@@ -1,8 +1,9 @@
 /*
  * Punch: of an object (every group that it has), of dkeys (each in its group), of akeys.
  *
- * What concerns one shard is one request and atomic. An object of several groups and a list of
- * several dkeys are as many requests.
+ * What concerns one shard is one request and atomic. A list of several dkeys is as many requests;
+ * an object is one if nothing but its home group was ever used, else as many as there are groups
+ * that were, the home group last (why: server/object/obj_groups.c).
  */
 #define LOG_FACILITY "object"
 
@@ -16,13 +17,22 @@ struct punch {
 	const daos_key_t *dkey;
 	uint32_t akey_nr;
 	daos_key_t *akeys;
+	enum obj_punch_groups groups;
+	uint64_t seen;
+	struct obj_punch_rep rep;
 };
 
 static int
 punch_build(struct obj_rpc *r, const struct obj_head *head, struct codec_wr *w)
 {
 	struct punch *p = container_of(r, struct punch, rpc);
-	struct obj_punch m = {.head = *head, .akey_nr = p->akey_nr, .akeys = p->akeys};
+	struct obj_punch m = {
+	    .head = *head,
+	    .akey_nr = p->akey_nr,
+	    .akeys = p->akeys,
+	    .groups = p->groups,
+	    .seen = p->seen,
+	};
 
 	if (p->dkey != NULL) {
 		m.has_dkey = true;
@@ -35,14 +45,15 @@ punch_build(struct obj_rpc *r, const struct obj_head *head, struct codec_wr *w)
 static int
 punch_reply(struct obj_rpc *r, int status, const uint8_t *buf, size_t len)
 {
-	return status;
+	struct punch *p = container_of(r, struct punch, rpc);
+
+	return status != 0 ? status : obj_punch_rep_decode(buf, len, &p->rep);
 }
 
-static int co_fn
-punch_group(struct op *op, struct obj *obj, uint32_t group, uint64_t flags, const daos_key_t *dkey,
-	    uint32_t akey_nr, daos_key_t *akeys)
+static void
+punch_init(struct punch *p, struct op *op, struct obj *obj, uint32_t group, uint64_t flags)
 {
-	struct punch p = {
+	*p = (struct punch){
 	    .rpc =
 		{
 		    .op = op,
@@ -54,58 +65,141 @@ punch_group(struct op *op, struct obj *obj, uint32_t group, uint64_t flags, cons
 		    .build = punch_build,
 		    .reply = punch_reply,
 		},
-	    .dkey = dkey,
-	    .akey_nr = akey_nr,
-	    .akeys = akeys,
 	};
-
-	return obj_rpc_run(&p.rpc);
 }
+
+/* --- an object --- */
+
+enum { PUNCH_ROUNDS_MAX = 4 }; /* of somebody writing at the same time */
 
 struct punch_all {
 	struct op *op;
 	struct obj *obj;
 	uint64_t flags;
 	const daos_key_t *dkeys;
-	uint32_t absent_nr; /* groups in which the condition found nothing */
+	/* Of the change of the home group in the first round, which may take two requests. */
+	const struct op_ident *home_ident;
+	struct obj_groups set;
+	uint64_t seen;
+	bool found; /* something there, for DAOS_COND_PUNCH */
+	bool done;  /* the home group was all, and is punched */
+	bool set_stays;
 };
 
+/* One group; that there is nothing in it is no error but noted. */
 static int co_fn
-punch_all_group(void *arg, uint32_t i)
+punch_member(struct punch_all *all, uint32_t number, enum obj_punch_groups groups)
+{
+	struct punch p;
+	int rc;
+
+	punch_init(&p, all->op, all->obj, obj_group_at(all->obj, number), all->flags);
+	p.groups = groups;
+	p.seen = all->seen;
+	p.rpc.ident = number == 0 ? all->home_ident : NULL;
+	rc = obj_rpc_run(&p.rpc);
+	if (rc == -DER_NONEXIST && (all->flags & DAOS_COND_PUNCH)) {
+		p.rep.done = true;
+		rc = 0;
+	} else if (rc == 0 && p.rep.done) {
+		all->found = true;
+	}
+	if (rc == 0 && groups == OBJ_PUNCH_ALONE) {
+		all->done = p.rep.done;
+		all->seen = p.rep.seen;
+		if (!p.rep.done)
+			rc = obj_groups_take(all->obj, &p.rep.set, &all->set);
+	}
+	if (rc == 0 && groups == OBJ_PUNCH_LAST)
+		all->set_stays = p.rep.set_stays;
+	return rc;
+}
+
+static int co_fn
+punch_first(void *arg, uint32_t i)
+{
+	return punch_member(arg, i, i == 0 ? OBJ_PUNCH_ALONE : OBJ_PUNCH_MEMBER);
+}
+
+static int co_fn
+punch_other(void *arg, uint32_t i)
 {
 	struct punch_all *all = arg;
-	int rc = punch_group(all->op, all->obj, i, all->flags, NULL, 0, NULL);
 
-	if (rc == -DER_NONEXIST && (all->flags & DAOS_COND_PUNCH)) {
-		all->absent_nr++;
-		return 0;
+	return punch_member(all, obj_groups_at(&all->set, i + 1), OBJ_PUNCH_MEMBER);
+}
+
+/* All groups of the set, the home group last. */
+static int co_fn
+punch_round(struct punch_all *all)
+{
+	int rc = op_for_each(obj_groups_nr(&all->set) - 1, OBJ_PAR_MAX, punch_other, all);
+
+	return rc != 0 ? rc : punch_member(all, 0, OBJ_PUNCH_LAST);
+}
+
+static int co_fn
+punch_obj(struct op *op, struct obj *obj, uint64_t flags)
+{
+	struct op_ident ident;
+	struct punch_all all = {.op = op, .obj = obj, .flags = flags, .home_ident = &ident};
+	struct obj_groups initial = obj_groups_initial(obj);
+	uint32_t round;
+	int rc;
+
+	op_ident_begin(op, &ident);
+	rc = op_for_each(obj_groups_nr(&initial), OBJ_PAR_MAX, punch_first, &all);
+	for (round = 0; rc == 0 && !all.done && round < PUNCH_ROUNDS_MAX; round++) {
+		if (round > 0) {
+			/* A group was entered meanwhile: once more, so that the set can go. */
+			all.flags = 0;
+			all.home_ident = NULL;
+			rc = obj_groups_get(op, obj, &all.set, &all.seen);
+		}
+		if (rc == 0)
+			rc = punch_round(&all);
+		if (!all.set_stays)
+			break;
 	}
-	return rc;
+	op_ident_end(&ident);
+	return rc == 0 && (flags & DAOS_COND_PUNCH) && !all.found ? -DER_NONEXIST : rc;
+}
+
+/* --- keys --- */
+
+static int co_fn
+punch_keys(struct op *op, struct obj *obj, uint64_t flags, const daos_key_t *dkey, uint32_t akey_nr,
+	   daos_key_t *akeys)
+{
+	struct punch p;
+
+	punch_init(&p, op, obj, obj_group_of(obj, dkey), flags);
+	p.dkey = dkey;
+	p.akey_nr = akey_nr;
+	p.akeys = akeys;
+	return obj_rpc_run(&p.rpc);
 }
 
 static int co_fn
 punch_one_dkey(void *arg, uint32_t i)
 {
 	struct punch_all *all = arg;
-	const daos_key_t *dkey = &all->dkeys[i];
 
-	return punch_group(all->op, all->obj, obj_group_of(all->obj, dkey), all->flags, dkey, 0,
-			   NULL);
+	return punch_keys(all->op, all->obj, all->flags, &all->dkeys[i], 0, NULL);
 }
 
 int co_fn
 obj_punch(struct op *op, struct obj *obj, uint64_t flags, const daos_key_t *dkey, uint32_t akey_nr,
 	  daos_key_t *akeys)
 {
-	struct punch_all all = {.op = op, .obj = obj, .flags = flags};
-	int rc;
+	struct punch p;
 
 	if (dkey != NULL)
-		return punch_group(op, obj, obj_group_of(obj, dkey), flags, dkey, akey_nr, akeys);
-	rc = op_for_each(obj->shape.group_nr, OBJ_PAR_MAX, punch_all_group, &all);
-	if (rc == 0 && all.absent_nr == obj->shape.group_nr)
-		rc = -DER_NONEXIST;
-	return rc;
+		return punch_keys(op, obj, flags, dkey, akey_nr, akeys);
+	if (obj->shape.group_nr > 1)
+		return punch_obj(op, obj, flags);
+	punch_init(&p, op, obj, 0, flags);
+	return obj_rpc_run(&p.rpc);
 }
 
 int co_fn

@@ -1,8 +1,9 @@
 /*
  * Queries: the largest or smallest integer dkey, akey, extent; the newest epoch.
  *
- * A query for the dkey asks all groups at once and takes the best answer; below a given dkey only
- * its group is asked.
+ * A query for the dkey asks every group that was ever used and takes the best answer: first, at
+ * once, the home group, which says which groups those are, and those that this client knows
+ * already; then what is left. Below a given dkey only its group is asked.
  */
 #define LOG_FACILITY "object"
 
@@ -19,6 +20,7 @@ struct query {
 	uint64_t flags;
 	uint64_t dkey;
 	daos_key_t akey;
+	bool want_set;
 	struct obj_query_rep rep;
 };
 
@@ -27,7 +29,12 @@ query_build(struct obj_rpc *r, const struct obj_head *head, struct codec_wr *w)
 {
 	struct query *q = container_of(r, struct query, rpc);
 	struct obj_query m = {
-	    .head = *head, .query_flags = q->flags, .dkey = q->dkey, .akey = q->akey};
+	    .head = *head,
+	    .query_flags = q->flags,
+	    .dkey = q->dkey,
+	    .akey = q->akey,
+	    .want_set = q->want_set,
+	};
 
 	obj_query_encode(w, &m);
 	return 0;
@@ -50,7 +57,8 @@ struct query_all {
 	uint64_t flags;
 	uint64_t dkey;
 	daos_key_t akey;
-	uint32_t first;
+	struct obj_groups asked; /* by the first round */
+	struct obj_groups set;
 	struct obj_found best;
 };
 
@@ -74,15 +82,14 @@ query_merge(struct query_all *all, const struct obj_query_rep *rep)
 }
 
 static int co_fn
-query_one(void *arg, uint32_t i)
+query_group(struct query_all *all, uint32_t group, bool home)
 {
-	struct query_all *all = arg;
 	struct query q = {
 	    .rpc =
 		{
 		    .op = all->op,
 		    .obj = all->obj,
-		    .group = all->first + i,
+		    .group = group,
 		    .opc = OPC_OBJ_QUERY_KEY,
 		    .build = query_build,
 		    .reply = query_reply,
@@ -90,12 +97,35 @@ query_one(void *arg, uint32_t i)
 	    .flags = all->flags,
 	    .dkey = all->dkey,
 	    .akey = all->akey,
+	    .want_set = home,
 	};
 	int rc = obj_rpc_run(&q.rpc);
 
+	if (rc == 0 && home)
+		rc = obj_groups_take(all->obj, &q.rep.set, &all->set);
 	if (rc == 0)
 		query_merge(all, &q.rep);
 	return rc;
+}
+
+static int co_fn
+query_first(void *arg, uint32_t i)
+{
+	struct query_all *all = arg;
+	uint32_t number = obj_groups_at(&all->asked, i);
+
+	return query_group(all, obj_group_at(all->obj, number), number == 0);
+}
+
+static int co_fn
+query_second(void *arg, uint32_t i)
+{
+	struct query_all *all = arg;
+	uint32_t number = obj_groups_at(&all->set, i);
+
+	if (obj_groups_have(&all->asked, number, number))
+		return 0;
+	return query_group(all, obj_group_at(all->obj, number), false);
 }
 
 int co_fn
@@ -103,18 +133,24 @@ obj_query(struct op *op, struct obj *obj, uint64_t flags, uint64_t dkey, const d
 	  struct obj_found *ret_found)
 {
 	struct query_all all = {.op = op, .obj = obj, .flags = flags, .dkey = dkey};
-	uint32_t nr = obj->shape.group_nr;
+	uint32_t nr;
 	daos_key_t key;
 	int rc;
 
 	if (akey != NULL)
 		all.akey = *akey;
-	if (flags != 0 && !(flags & DAOS_GET_DKEY)) {
+	if (obj->shape.group_nr == 1 || (flags != 0 && !(flags & DAOS_GET_DKEY))) {
 		d_iov_set(&key, &dkey, sizeof(dkey));
-		all.first = obj_group_of(obj, &key);
-		nr = 1;
+		rc = query_group(&all, obj_group_of(obj, &key), false);
+	} else {
+		all.asked = obj_groups_guess(obj);
+		rc = op_for_each(obj_groups_nr(&all.asked), OBJ_PAR_MAX, query_first, &all);
+		if (rc == 0)
+			obj_groups_note(obj, &all.set);
+		nr = obj_groups_nr(&all.set);
+		if (rc == 0 && !(all.set.nr == 0 && all.set.prefix <= all.asked.prefix))
+			rc = op_for_each(nr, OBJ_PAR_MAX, query_second, &all);
 	}
-	rc = op_for_each(nr, OBJ_PAR_MAX, query_one, &all);
 	if (rc == 0)
 		*ret_found = all.best;
 	return rc;

@@ -87,7 +87,7 @@ judge_status(int status)
 /* State of the repeated request. */
 struct attempt {
 	struct obj_rpc *r;
-	struct op_ident ident;
+	const struct op_ident *ident;
 	uint32_t map_ver;
 	uint32_t rank;
 	bool send_cap;
@@ -116,7 +116,7 @@ head_fill(const struct attempt *at, struct obj_head *head)
 	if (r->change) {
 		head->client[0] = ctx->incarnation[0];
 		head->client[1] = ctx->incarnation[1];
-		head->seq = at->ident.seq;
+		head->seq = at->ident->seq;
 		head->low_seq = op_ident_low(r->op);
 	}
 }
@@ -271,14 +271,18 @@ attempt_recover(struct attempt *at, enum verdict verdict, int rc)
 int co_fn
 obj_rpc_run(struct obj_rpc *r)
 {
-	struct attempt at = {.r = r, .backoff_ms = BACKOFF_MIN_MS};
+	struct attempt at = {.r = r, .ident = r->ident, .backoff_ms = BACKOFF_MIN_MS};
+	bool own_ident = r->change && r->ident == NULL;
+	struct op_ident ident;
 	enum verdict verdict;
 	int rc, rc2;
 
 	at.begin_ns = xs_now_ns(r->op->ctx->xs);
 	at.log_ns = at.begin_ns + WAIT_LOG_FIRST_MS * 1000000ull;
-	if (r->change)
-		op_ident_begin(r->op, &at.ident);
+	if (own_ident) {
+		op_ident_begin(r->op, &ident);
+		at.ident = &ident;
+	}
 	for (;;) {
 		rc = attempt_run(&at, &verdict);
 		if (verdict == V_FINAL)
@@ -289,7 +293,7 @@ obj_rpc_run(struct obj_rpc *r)
 			break;
 		}
 	}
-	if (r->change)
-		op_ident_end(&at.ident);
+	if (own_ident)
+		op_ident_end(&ident);
 	return rc;
 }

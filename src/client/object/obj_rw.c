@@ -35,6 +35,7 @@ struct rw {
 	struct obj_rpc rpc;
 	struct obj_io *io;
 	uint64_t bytes; /* of all data or room */
+	uint64_t proof; /* that the group is entered; 0: it needs none */
 	bool use_bulk;
 	struct rpc_bulk *bulk; /* of this attempt */
 	uint8_t *bounce;       /* stands in for io->iov when that has too many pieces */
@@ -75,6 +76,10 @@ rw_build(struct obj_rpc *r, const struct obj_head *head, struct codec_wr *w)
 	};
 	int rc;
 
+	if (rw->proof != 0) {
+		m.rw_flags |= OBJ_RW_PROOF;
+		m.proof = rw->proof;
+	}
 	if (io->size_only)
 		m.rw_flags |= OBJ_RW_SIZE_ONLY;
 	if (io->want_recx)
@@ -213,6 +218,45 @@ recx_total(const struct obj_io *io)
 	return sum > UINT32_MAX ? UINT32_MAX : (uint32_t)sum;
 }
 
+/* Anything but punches? */
+static bool
+io_stores(const struct obj_io *io)
+{
+	uint32_t i;
+
+	for (i = 0; i < io->iod_nr; i++)
+		if (io->iods[i].iod_size != 0)
+			return true;
+	return false;
+}
+
+/*
+ * Send an update to a group that is entered. It is one change however often its proof is refused:
+ * it may have been executed by an attempt whose answer was lost.
+ */
+static int co_fn
+rw_run_entered(struct rw *rw)
+{
+	struct obj *obj = rw->rpc.obj;
+	uint32_t number = obj_group_number(obj, rw->rpc.group);
+	struct op_ident ident;
+	int rc;
+
+	op_ident_begin(rw->rpc.op, &ident);
+	rw->rpc.ident = &ident;
+	for (;;) {
+		rc = obj_groups_enter(rw->rpc.op, obj, number, number, &rw->proof);
+		if (rc == 0)
+			rc = obj_rpc_run(&rw->rpc);
+		if (rc != -DER_EP_OLD || rw->proof == 0)
+			break;
+		/* Somebody punched the object, or the group was restarted. */
+		obj_groups_forget(obj, rw->proof);
+	}
+	op_ident_end(&ident);
+	return rc;
+}
+
 static int co_fn
 rw_run(struct op *op, struct obj *obj, struct obj_io *io, bool change)
 {
@@ -245,7 +289,9 @@ rw_run(struct op *op, struct obj *obj, struct obj_io *io, bool change)
 	if ((rw.use_bulk && io->iov_nr > RPC_BULK_SEG_MAX) ||
 	    (!rw.use_bulk && change && io->iov_nr > INLINE_PIECES_MAX))
 		rc = rw_make_bounce(&rw);
-	if (rc == 0)
+	if (rc == 0 && change && obj->shape.group_nr > 1 && io_stores(io))
+		rc = rw_run_entered(&rw);
+	else if (rc == 0)
 		rc = obj_rpc_run(&rw.rpc);
 	free(rw.bounce);
 	return rc;

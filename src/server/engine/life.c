@@ -125,8 +125,7 @@ floor_there(struct target *t, void *arg)
 {
 	uint64_t floor = *(const uint64_t *)arg;
 
-	if (t->objs.hlc.last < floor)
-		t->objs.hlc.last = floor;
+	obj_svc_floor(&t->objs, floor);
 	return 0;
 }
 
@@ -258,16 +257,13 @@ open_pools_there(struct target *t, void *arg)
 	for (uint32_t i = 0; i < op->nr && !t->stopping; i++) {
 		struct pool_shard_conf conf = {.data_thresh = op->pools[i].data_thresh};
 		struct pool_shard *shard;
-		uint64_t epoch;
 
 		/* A shard that does not open is reported and answers with its error; the others
 		 * serve. */
 		if (pool_shard_open(&t->pools, op->pools[i].uuid, &conf) != 0)
 			continue;
 		shard = pool_shard_find(&t->pools, op->pools[i].uuid);
-		epoch = vos_pool_max_epoch(shard->vos);
-		if (epoch > t->objs.hlc.last)
-			t->objs.hlc.last = epoch;
+		obj_svc_floor(&t->objs, vos_pool_max_epoch(shard->vos));
 	}
 	return 0;
 }

@@ -30,7 +30,7 @@
 #define SB_MAGIC 0x31424e4745534f44ull /* "DOSEGNB1" */
 
 enum {
-	SB_VERSION = 1,
+	SB_VERSION = 2, /* 2: objects of several groups have a set of those in use */
 	SB_SLOT_BYTES = 64 * 1024,
 	SB_HEAD_BYTES = 32,
 	SB_CRC_FROM = 16, /* first byte covered */

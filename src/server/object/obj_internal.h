@@ -2,6 +2,7 @@
 #ifndef SERVER_OBJ_INTERNAL_H
 #define SERVER_OBJ_INTERNAL_H
 
+#include "base/iov.h"
 #include "proto/obj_proto.h"
 #include "server/object/obj_svc.h"
 
@@ -32,6 +33,22 @@ obj_oid(const struct obj_head *head)
 /* NULL when the operation is not to be recorded. */
 const struct vos_opid *obj_opid(const struct obj_head *head, struct vos_opid *buf);
 
+/* --- sets of groups (obj_groups.c) --- */
+
+void obj_group_tab_init(struct obj_group_tab *tab);
+/* May this update go into its group? To be asked after its epoch was chosen, without a yield in
+ * between. */
+bool obj_groups_proven(struct obj_svc *svc, const struct obj_rw *m);
+/* A group here is about to be punched: before the epoch is chosen. */
+void obj_groups_punched(struct obj_svc *svc, const struct obj_head *head);
+/* The stored set, at the epoch of the request; prefix 0: none. */
+int co_fn obj_groups_read(struct vos_cont *vos, const struct obj_head *head,
+			  struct obj_groups *ret_set);
+/* Remove the set unless a group was entered after `seen`. */
+int co_fn obj_groups_drop(struct obj_svc *svc, struct vos_cont *vos, const struct obj_head *head,
+			  uint64_t seen, bool *ret_stays);
+
+void obj_groups_handle(struct rpc_in *in, void *arg);
 void obj_update_handle(struct rpc_in *in, void *arg);
 void obj_fetch_handle(struct rpc_in *in, void *arg);
 void obj_punch_handle(struct rpc_in *in, void *arg);

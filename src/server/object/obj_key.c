@@ -20,12 +20,52 @@
 
 /* --- punch --- */
 
+/* Punch what one request names. */
 static int co_fn
-punch_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_punch *m,
-	    struct cont_shard **ret_cont, uint64_t *ret_epoch)
+punch_vos(struct obj_svc *svc, const struct obj_punch *m, struct vos_cont *vos, uint64_t *ret_epoch)
 {
 	struct vos_oid oid = obj_oid(&m->head);
 	struct vos_opid opid_buf;
+	int rc;
+
+	rc = obj_epoch(svc, ret_epoch);
+	if (rc != 0)
+		return rc;
+	if (vos == NULL) /* nothing was ever written here */
+		return (m->head.flags & DAOS_COND_PUNCH) != 0 ? -DER_NONEXIST : 0;
+	rc = vos_punch(vos, &oid, *ret_epoch, m->head.flags, m->has_dkey ? &m->dkey : NULL,
+		       m->akeys, m->akey_nr, obj_opid(&m->head, &opid_buf));
+	return rc == -DER_ALREADY ? 0 : rc;
+}
+
+static int co_fn
+punch_run(struct obj_svc *svc, const struct obj_punch *m, struct vos_cont *vos,
+	  struct obj_punch_rep *rep)
+{
+	int rc, rc2;
+
+	if (m->groups == OBJ_PUNCH_ALONE && vos != NULL) {
+		rep->seen = svc->hlc.last;
+		rc = obj_groups_read(vos, &m->head, &rep->set);
+		if (rc != 0 || rep->set.prefix != 0)
+			return rc;
+	}
+	if (m->groups == OBJ_PUNCH_MEMBER)
+		obj_groups_punched(svc, &m->head);
+	rc = punch_vos(svc, m, vos, &rep->epoch);
+	rep->done = true;
+	/* Also of an object that did not exist: its set may. */
+	if (m->groups == OBJ_PUNCH_LAST && vos != NULL && (rc == 0 || rc == -DER_NONEXIST)) {
+		rc2 = obj_groups_drop(svc, vos, &m->head, m->seen, &rep->set_stays);
+		rc = rc2 != 0 ? rc2 : rc;
+	}
+	return rc;
+}
+
+static int co_fn
+punch_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_punch *m,
+	    struct cont_shard **ret_cont, struct obj_punch_rep *rep)
+{
 	struct vos_cont *vos;
 	int rc;
 
@@ -33,16 +73,8 @@ punch_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_punch *m,
 	if (rc == 0)
 		rc = cont_vos(*ret_cont, false, &vos);
 	if (rc == 0)
-		rc = obj_epoch(svc, ret_epoch);
-	if (rc != 0)
-		return rc;
-	if (vos == NULL) /* nothing was ever written here */
-		return (m->head.flags & DAOS_COND_PUNCH) != 0 ? -DER_NONEXIST : 0;
-	rc = vos_punch(vos, &oid, *ret_epoch, m->head.flags, m->has_dkey ? &m->dkey : NULL,
-		       m->akeys, m->akey_nr, obj_opid(&m->head, &opid_buf));
-	if (rc == -DER_ALREADY)
-		rc = 0;
-	if (rc == 0) {
+		rc = punch_run(svc, m, vos, rep);
+	if (rc == 0 && rep->done && vos != NULL) {
 		svc->ops->wrote(svc->ops_arg, *ret_cont);
 		svc->stats.punch_nr++;
 	}
@@ -54,9 +86,9 @@ obj_punch_handle(struct rpc_in *in, void *arg)
 {
 	struct obj_svc *svc = arg;
 	struct cont_shard *cont = NULL;
-	struct obj_rw_rep rep = {0};
+	struct obj_punch_rep rep = {0};
 	struct obj_scratch scratch;
-	uint8_t buf[32];
+	uint8_t buf[128];
 	struct codec_wr wr;
 	struct obj_punch m;
 	struct iovec body;
@@ -65,10 +97,10 @@ obj_punch_handle(struct rpc_in *in, void *arg)
 	obj_scratch_init(&scratch);
 	rc = obj_punch_decode(in->body, in->body_len, &scratch, &m);
 	if (rc == 0)
-		rc = punch_serve(svc, in, &m, &cont, &rep.epoch);
+		rc = punch_serve(svc, in, &m, &cont, &rep);
 	obj_scratch_fini(&scratch);
 	codec_wr_init_fixed(&wr, buf, sizeof(buf));
-	obj_rw_rep_encode(&wr, &rep);
+	obj_punch_rep_encode(&wr, &rep);
 	body = (struct iovec){.iov_base = wr.base, .iov_len = wr.len};
 	obj_reply(svc, in, cont, rc, &body, rc == 0 ? 1 : 0);
 	if (cont != NULL)
@@ -252,6 +284,8 @@ list_run(struct cont_shard *cont, const struct obj_list *m, struct list_out *out
 		anchor.state = 2;
 	} else {
 		rc = vos_list(vos, &list, &anchor, list_entry_cb, out);
+		if (rc == 0 && m->want_set)
+			rc = obj_groups_read(vos, &m->head, &out->rep.set);
 		if (rc != 0)
 			return rc;
 	}
@@ -306,7 +340,8 @@ obj_list_handle(struct rpc_in *in, void *arg)
 /* --- key query --- */
 
 static int co_fn
-query_run(struct cont_shard *cont, const struct obj_query *m, struct obj_query_rep *rep)
+query_run(struct obj_svc *svc, struct cont_shard *cont, const struct obj_query *m,
+	  struct obj_query_rep *rep)
 {
 	uint64_t akey_num = 0;
 	daos_key_t akey = m->akey;
@@ -321,6 +356,9 @@ query_run(struct cont_shard *cont, const struct obj_query *m, struct obj_query_r
 	int rc;
 
 	rc = cont_vos(cont, false, &vos);
+	rep->seen = svc->hlc.last; /* before the look */
+	if (rc == 0 && vos != NULL && m->want_set)
+		rc = obj_groups_read(vos, &m->head, &rep->set);
 	if (rc != 0 || vos == NULL)
 		return rc;
 	if (m->query_flags & DAOS_GET_AKEY)
@@ -335,13 +373,10 @@ query_run(struct cont_shard *cont, const struct obj_query *m, struct obj_query_r
 		return 0;
 	if (rc != 0)
 		return rc;
-	*rep = (struct obj_query_rep){
-	    .dkey = q.dkey,
-	    .akey = le64toh(akey_num),
-	    .recx = q.recx,
-	    .max_epoch = q.max_epoch,
-	    .found = true,
-	};
+	rep->dkey = q.dkey;
+	rep->akey = le64toh(akey_num);
+	rep->recx = q.recx;
+	rep->found = true;
 	return 0;
 }
 
@@ -351,7 +386,7 @@ obj_query_handle(struct rpc_in *in, void *arg)
 	struct obj_svc *svc = arg;
 	struct cont_shard *cont = NULL;
 	struct obj_query_rep rep = {0};
-	uint8_t buf[64];
+	uint8_t buf[160];
 	struct codec_wr wr;
 	struct obj_query m;
 	struct iovec body;
@@ -361,7 +396,7 @@ obj_query_handle(struct rpc_in *in, void *arg)
 	if (rc == 0)
 		rc = obj_begin(svc, in, &m.head, CAP_READ, &cont);
 	if (rc == 0)
-		rc = query_run(cont, &m, &rep);
+		rc = query_run(svc, cont, &m, &rep);
 	if (rc == 0)
 		svc->stats.query_nr++;
 	codec_wr_init_fixed(&wr, buf, sizeof(buf));

@@ -52,7 +52,7 @@ update_check(const struct obj_rw *m, uint64_t *ret_bytes)
 	struct rpc_bulk_desc desc = {.bytes = m->bulk, .len = m->bulk_len};
 	int rc;
 
-	if (m->iod_nr == 0 || (m->rw_flags & ~(uint32_t)OBJ_RW_BULK) != 0)
+	if (m->iod_nr == 0 || (m->rw_flags & ~(uint32_t)(OBJ_RW_BULK | OBJ_RW_PROOF)) != 0)
 		return -DER_INVAL;
 	rc = rw_bytes(m, ret_bytes);
 	if (rc != 0)
@@ -148,6 +148,8 @@ update_run(struct obj_svc *svc, struct rpc_in *in, const struct obj_rw *m, struc
 	rc = update_fill(in, m, up, bytes);
 	if (rc == 0)
 		rc = obj_epoch(svc, &epoch);
+	if (rc == 0 && !obj_groups_proven(svc, m))
+		rc = -DER_EP_OLD;
 	if (rc != 0) {
 		vos_update_cancel(up);
 		return rc;
@@ -173,6 +175,8 @@ update_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_rw *m,
 	rc = obj_begin(svc, in, &m->head, CAP_WRITE, ret_cont);
 	if (rc == 0)
 		rc = update_check(m, &bytes);
+	if (rc == 0 && !obj_groups_proven(svc, m)) /* before any data is moved */
+		rc = -DER_EP_OLD;
 	if (rc != 0)
 		return rc;
 	taken = byte_sem_get(&svc->bufs, bytes);

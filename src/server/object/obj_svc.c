@@ -119,6 +119,15 @@ obj_opid(const struct obj_head *head, struct vos_opid *buf)
 	return buf;
 }
 
+void
+obj_svc_floor(struct obj_svc *svc, uint64_t floor)
+{
+	if (svc->hlc.last < floor)
+		svc->hlc.last = floor;
+	if (svc->groups.floor < floor)
+		svc->groups.floor = floor;
+}
+
 int
 obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts,
 	     const struct obj_svc_ops *ops, void *ops_arg)
@@ -129,7 +138,7 @@ obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts,
 	} rows[] = {
 	    {OPC_OBJ_UPDATE, obj_update_handle},   {OPC_OBJ_FETCH, obj_fetch_handle},
 	    {OPC_OBJ_PUNCH, obj_punch_handle},     {OPC_OBJ_LIST, obj_list_handle},
-	    {OPC_OBJ_QUERY_KEY, obj_query_handle},
+	    {OPC_OBJ_QUERY_KEY, obj_query_handle}, {OPC_OBJ_GROUPS, obj_groups_handle},
 	};
 	int rc = 0;
 
@@ -140,6 +149,7 @@ obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts,
 	    .ops_arg = ops_arg,
 	};
 	byte_sem_init(&svc->bufs, OBJ_BUF_BYTES);
+	obj_group_tab_init(&svc->groups);
 	for (size_t i = 0; rc == 0 && i < sizeof(rows) / sizeof(rows[0]); i++)
 		rc = rpc_register(ep, rows[i].opc, rows[i].handler, svc);
 	return rc;

@@ -11,11 +11,24 @@
 
 #include "base/hlc.h"
 #include "net/rpc/rpc.h"
+#include "runtime/co.h"
 #include "server/cont/cont_shard.h"
 #include "server/object/byte_sem.h"
 
 enum {
 	OBJ_BUF_BYTES = 32 * 1024 * 1024, /* data of requests under way at a time, per target */
+	OBJ_GROUP_SLOTS = 1024,           /* objects share them by hash */
+};
+
+/* What is remembered about objects of several groups (obj_groups.c). */
+struct obj_group_slot {
+	uint64_t punched;     /* proofs up to this moment do not count: a group here was punched */
+	uint64_t entered;     /* last entry into a set kept here */
+	struct co_mutex lock; /* of changes of sets */
+};
+struct obj_group_tab {
+	uint64_t floor; /* everything an earlier life of this target did was before this moment */
+	struct obj_group_slot slots[OBJ_GROUP_SLOTS];
 };
 
 struct obj_svc_ops {
@@ -39,13 +52,16 @@ struct obj_svc {
 	struct cont_tab *conts;
 	const struct obj_svc_ops *ops;
 	void *ops_arg;
-	struct hlc hlc; /* epochs of this target; the engine raises it to the restart floor */
+	struct hlc hlc; /* epochs of this target */
 	struct byte_sem bufs;
+	struct obj_group_tab groups;
 	struct obj_svc_stats stats;
 };
 
 /* Registers the handlers. */
 int obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts,
 		 const struct obj_svc_ops *ops, void *ops_arg);
+/* The clock of this target, and what its earlier lives did, were not beyond this epoch. */
+void obj_svc_floor(struct obj_svc *svc, uint64_t floor);
 
 #endif
