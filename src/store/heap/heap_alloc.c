@@ -27,28 +27,38 @@
 #include "base/mem.h"
 #include "store/heap/heap_internal.h"
 
-/* Object sizes; SLAB_BYTES / size objects fit a slab. Steps of at most a quarter. */
+/* Object sizes; SLAB_BYTES / size objects fit a slab. Steps of 16 bytes to 256 (most records are
+ * there), of 32 to 512, of 64 to 1024; then one size for each number of objects in a slab. */
 static const uint16_t class_size[] = {
-    32,  48,  64,   80,   96,   112,  128,  160,  192,  224,  256,  320,  384,  448,  512,  640,
-    768, 896, 1024, 1168, 1360, 1488, 1632, 1808, 2048, 2336, 2720, 3264, 4096, 5456, 8192,
+    32,   48,   64,   80,   96,   112,  128,  144,  160,  176,  192,  208,  224,  240,  256,
+    288,  320,  352,  384,  416,  448,  480,  512,  576,  640,  704,  768,  832,  896,  960,
+    1024, 1088, 1168, 1248, 1360, 1488, 1632, 1808, 2048, 2336, 2720, 3264, 4096, 5456, 8192,
 };
-enum { CLASS_NR = sizeof(class_size) / sizeof(class_size[0]), OBJ_SMALL_MAX = 8192 };
+enum {
+	CLASS_NR = sizeof(class_size) / sizeof(class_size[0]),
+	CLASS_256 = 14,
+	CLASS_512 = 22,
+	CLASS_1024 = 30,
+	OBJ_SMALL_MAX = 8192,
+};
 static_assert((int)CLASS_NR <= (int)CLASS_MAX && (int)CLASS_NR <= (int)MARGIN_SLABS, "classes");
 
 static uint32_t
 class_of(uint32_t size)
 {
-	uint32_t lo = 0, hi = CLASS_NR - 1;
+	uint32_t c;
 
-	while (lo < hi) {
-		uint32_t mid = (lo + hi) / 2;
-
-		if (class_size[mid] >= size)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	return lo;
+	if (size <= 32)
+		return 0;
+	if (size <= 256)
+		return (size - 32 + 15) / 16;
+	if (size <= 512)
+		return CLASS_256 + (size - 256 + 31) / 32;
+	if (size <= 1024)
+		return CLASS_512 + (size - 512 + 63) / 64;
+	for (c = CLASS_1024 + 1; class_size[c] < size; c++)
+		;
+	return c;
 }
 
 static uint32_t

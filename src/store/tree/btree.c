@@ -196,6 +196,10 @@ cell_from_skey(struct bt_op *op, const struct skey *key, uint8_t *cell)
 		memcpy(cell, &key->num, sizeof(key->num));
 		return 0;
 	}
+	if (op->apart) {
+		memcpy(cell, key->hash, BTREE_CELL_APART);
+		return 0;
+	}
 	return cell_make(op, key->hash, op->hash_len, key->body, key->len, cell);
 }
 
@@ -232,10 +236,20 @@ cell_separator(struct bt_op *op, const struct kview *left, const struct kview *r
 	return cell_make(op, right->hash, op->hash_len, right->body, same + 1, cell);
 }
 
-static int
-cell_free(struct bt_op *op, const uint8_t *cell)
+/* The separator, if what two leaf cells hold of the hash is enough: then no key need be looked at.
+ */
+static bool
+apart_separator(struct bt_op *op, const uint8_t *left, const uint8_t *right, uint8_t *cell)
 {
-	return heap_free(op->tx, bt_cell_owned(op, cell));
+	uint32_t same = common_prefix(left, BTREE_CELL_APART, right, BTREE_CELL_APART);
+
+	return same < BTREE_CELL_APART && cell_make(op, right, same + 1, NULL, 0, cell) == 0;
+}
+
+static int
+cell_free(struct bt_op *op, uint32_t level, const uint8_t *cell)
+{
+	return heap_free(op->tx, bt_cell_owned(op, level, cell));
 }
 
 /* --- growing and splitting
@@ -321,6 +335,10 @@ split_leaf_at(struct bt_op *op, uint32_t step, const struct skey *key, uint32_t 
 
 	if (pos == node->nr && is_rightmost(op, step))
 		keep = node->nr;
+	*ret_keep = keep;
+	if (op->apart && apart_separator(op, bt_entry(node, keep - 1),
+					 pos == keep ? key->hash : bt_entry(node, keep), cell))
+		return 0;
 	rc = bt_view(op, bt_entry(node, keep - 1), &left);
 	if (rc != 0)
 		return rc;
@@ -329,10 +347,7 @@ split_leaf_at(struct bt_op *op, uint32_t step, const struct skey *key, uint32_t 
 		    .num = key->num, .hash = key->hash, .body = key->body, .len = key->len};
 	else
 		rc = bt_view(op, bt_entry(node, keep), &right);
-	if (rc == 0)
-		rc = cell_separator(op, &left, &right, cell);
-	*ret_keep = keep;
-	return rc;
+	return rc == 0 ? cell_separator(op, &left, &right, cell) : rc;
 }
 
 /* An inner node gets a new child behind the one at pos. The first cell of the right half moves up.
@@ -446,7 +461,7 @@ drop_entry(struct bt_op *op, uint32_t step, uint32_t pos)
 	struct btree_node_df *node = op->path[step].node;
 	int rc;
 
-	rc = cell_free(op, bt_entry(node, pos));
+	rc = cell_free(op, node->level, bt_entry(node, pos));
 	return rc == 0 ? node_remove(op, node, pos, 1) : rc;
 }
 
@@ -463,7 +478,7 @@ drop_levels(struct bt_op *op)
 		rc = bt_node_get(op, off, op->root.depth - 1, &node);
 		if (rc != 0 || node->nr > 1)
 			break;
-		rc = cell_free(op, bt_entry(node, 0));
+		rc = cell_free(op, node->level, bt_entry(node, 0));
 		if (rc == 0)
 			rc = root_set(op, bt_child(op, node, 0), op->root.depth - 1);
 		if (rc == 0)
@@ -487,10 +502,10 @@ merge_into(struct bt_op *op, uint32_t step, uint32_t pos, struct btree_node_df *
 	if (rc != 0)
 		return rc;
 	if (right->level == 0) {
-		rc = cell_free(op, bt_entry(up, pos));
+		rc = cell_free(op, up->level, bt_entry(up, pos));
 	} else {
 		/* The separator comes down to be the cell of what was right's first child. */
-		rc = cell_free(op, bt_entry(right, 0));
+		rc = cell_free(op, right->level, bt_entry(right, 0));
 		memcpy(bt_entry(left, first), bt_entry(up, pos), op->cell);
 	}
 	if (rc == 0)
@@ -569,9 +584,12 @@ btree_create(struct heap_tx *tx, uint64_t root_off, const struct btree_conf *con
 	    .version = BTREE_VERSION,
 	    .kind = conf->kind,
 	    .val_bytes = conf->val_bytes,
+	    .flags = conf->keys_apart ? BTREE_APART : 0,
 	    .seed = conf->seed,
 	};
 
+	if (conf->keys_apart && (conf->kind != BTREE_HASH || conf->val_bytes != sizeof(uint64_t)))
+		return -DER_INVAL;
 	if (conf->kind < BTREE_UINT || conf->kind > BTREE_HASH || conf->val_bytes > BTREE_VAL_MAX)
 		return -DER_INVAL;
 	return heap_tx_write(tx, root_off, &root, sizeof(root));
@@ -600,7 +618,11 @@ btree_info(struct btree bt, struct btree_conf *ret_conf)
 	if (rc != 0)
 		return rc;
 	*ret_conf = (struct btree_conf){
-	    .kind = op.root.kind, .val_bytes = op.root.val_bytes, .seed = op.root.seed};
+	    .kind = op.root.kind,
+	    .val_bytes = op.root.val_bytes,
+	    .seed = op.root.seed,
+	    .keys_apart = op.apart,
+	};
 	return 0;
 }
 
@@ -621,7 +643,7 @@ val_off(const struct bt_op *op)
 {
 	const struct bt_step *leaf = &op->path[op->depth - 1];
 
-	return heap_off(op->heap, bt_entry(leaf->node, leaf->pos)) + op->cell;
+	return heap_off(op->heap, bt_entry(leaf->node, leaf->pos)) + op->leaf_cell;
 }
 
 /* Find key: path and whether it is there. */
@@ -691,9 +713,9 @@ insert_at(struct bt_op *op, const struct skey *key, const void *val)
 	rc = node_insert(op, leaf->node, leaf->pos, &entry);
 	if (rc != 0)
 		return rc;
-	memset(entry + op->cell, 0, leaf->node->entry_words * 8 - op->cell);
+	memset(entry + op->leaf_cell, 0, leaf->node->entry_words * 8 - op->leaf_cell);
 	if (val != NULL)
-		memcpy(entry + op->cell, val, op->root.val_bytes);
+		memcpy(entry + op->leaf_cell, val, op->root.val_bytes);
 	return cell_from_skey(op, key, entry);
 }
 
@@ -772,9 +794,9 @@ clear_leaf(struct bt_op *op, uint32_t *left,
 		const uint8_t *entry = bt_entry(leaf, i);
 
 		if (fn != NULL)
-			rc = fn(op->tx, heap_off(op->heap, entry) + op->cell, arg);
+			rc = fn(op->tx, heap_off(op->heap, entry) + op->leaf_cell, arg);
 		if (rc == 0)
-			rc = cell_free(op, entry);
+			rc = cell_free(op, 0, entry);
 	}
 	if (rc == 0)
 		rc = node_remove(op, leaf, 0, nr);

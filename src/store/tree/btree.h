@@ -9,6 +9,11 @@
  *
  * The value is an inline record of fixed size, at most BTREE_VAL_MAX bytes.
  *
+ * A BTREE_HASH tree may leave its keys to the user (conf.keys_apart): the value is then the u64
+ * offset of a record that holds the key, and btree_keys_at() says how to get at it. Such a leaf has
+ * 16 bytes per record, whatever the keys. The record must hold the key from before the insert until
+ * after the delete; its offset may be changed in place to that of another one with the same key.
+ *
  * The root (struct btree_root_df, 32 bytes) is embedded by the user in an object of its own; a
  * zeroed root is not a tree: btree_create() first. An empty tree owns no memory, the first node has
  * room for one or two records and grows by doubling up to BTREE_NODE_MAX, so small trees are small.
@@ -47,9 +52,13 @@ struct btree_root_df {
 	uint64_t opaque[BTREE_ROOT_BYTES / 8];
 };
 
+struct btree_key;
+
 struct btree {
 	struct heap *heap;
 	uint64_t root_off;
+	/* conf.keys_apart: the key in the record, zeroed before. HEAP_MISS, -DER_CSUM. */
+	int (*key_of)(struct heap *heap, uint64_t rec, struct btree_key *ret_key);
 };
 
 static inline struct btree
@@ -58,11 +67,19 @@ btree_at(struct heap *heap, uint64_t root_off)
 	return (struct btree){.heap = heap, .root_off = root_off};
 }
 
+static inline struct btree
+btree_keys_at(struct heap *heap, uint64_t root_off,
+	      int (*key_of)(struct heap *heap, uint64_t rec, struct btree_key *ret_key))
+{
+	return (struct btree){.heap = heap, .root_off = root_off, .key_of = key_of};
+}
+
 struct btree_conf {
 	enum btree_kind kind;
 	uint32_t val_bytes; /* 0..BTREE_VAL_MAX; padded to 8 inside */
 	uint64_t seed;      /* BTREE_HASH: mixed into the hash. Trees whose anchors must be
 			     * exchangeable (replicas of one object) use the same seed. */
+	bool keys_apart;    /* BTREE_HASH with values of 8 bytes only */
 };
 
 /* A key: num for BTREE_UINT, buf/len for the others. For BTREE_HASH, hash may be given by who knows

@@ -257,7 +257,7 @@ btree_cursor_get(struct btree_cursor *cur, struct btree_key *ret_key, uint64_t *
 	if (ret_val_off != NULL) {
 		const struct bt_step *leaf = &op.path[op.depth - 1];
 
-		*ret_val_off = heap_off(op.heap, bt_entry(leaf->node, leaf->pos)) + op.cell;
+		*ret_val_off = heap_off(op.heap, bt_entry(leaf->node, leaf->pos)) + op.leaf_cell;
 	}
 	if (ret_key != NULL)
 		*ret_key = held_key(cur);

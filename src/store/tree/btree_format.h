@@ -20,6 +20,9 @@
  * bytes of the image follow, and the last 8 bytes are the offset of a btree_key_df with all of the
  * key (without the hash). Cells of inner nodes may be shortened images (just long enough to tell
  * left from right).
+ *
+ * Keys apart (BTREE_APART in the root, HASH only): the cell of a leaf is nothing but the first 8
+ * bytes of the image, the key is in the record that the value points to. Inner nodes are as above.
  */
 #ifndef STORE_BTREE_FORMAT_H
 #define STORE_BTREE_FORMAT_H
@@ -30,25 +33,30 @@
 #include "store/tree/btree.h"
 
 enum {
-	BTREE_VERSION = 1,
+	BTREE_VERSION = 2,
 	BTREE_NODE_MAGIC = 0xb7,
 	BTREE_LONG = 0xff,
 	BTREE_HASH_BYTES = 16,
 	BTREE_CELL_UINT = 8,
 	BTREE_CELL_LEX = 24,
 	BTREE_CELL_HASH = 32,
+	BTREE_CELL_APART = 8,
 	BTREE_CELL_MAX = 32,
 	BTREE_SIZE_MIN_LOG2 = 6,
 	BTREE_SIZE_MAX_LOG2 = 10,
 };
 static_assert(1 << BTREE_SIZE_MAX_LOG2 == BTREE_NODE_MAX, "format");
 
+enum btree_flags {
+	BTREE_APART = 1 << 0,
+};
+
 struct btree_df {
 	uint8_t version;
 	uint8_t kind;
 	uint8_t val_bytes;
-	uint8_t depth; /* 0: empty; 1: the root node is a leaf */
-	uint32_t reserved;
+	uint8_t depth;  /* 0: empty; 1: the root node is a leaf */
+	uint32_t flags; /* btree_flags */
 	uint64_t seed;
 	uint64_t node; /* the root node, 0: empty */
 	uint64_t reserved2;

@@ -17,10 +17,13 @@ struct skey {
 /* One call on one tree. */
 struct bt_op {
 	struct heap *heap;
+	int (*key_of)(struct heap *heap, uint64_t rec, struct btree_key *ret_key); /* if apart */
 	struct heap_tx *tx; /* NULL when only reading */
 	uint64_t root_off;
 	struct btree_df root; /* as it was when the call began, kept up to date */
-	uint32_t cell;        /* bytes */
+	uint32_t cell;        /* bytes, in inner nodes */
+	uint32_t leaf_cell;   /* the same in leaves */
+	bool apart;           /* keys are apart */
 	uint32_t hash_len;    /* BTREE_HASH_BYTES or 0 */
 	uint32_t depth;       /* of the path: root.depth */
 	struct bt_step {
@@ -33,9 +36,10 @@ struct bt_op {
 /* A key's image taken from a leaf's cell. */
 struct kview {
 	uint64_t num;
-	const uint8_t *hash; /* hash_len bytes */
+	const uint8_t *hash; /* hash_len bytes; may be hash_buf */
 	const uint8_t *body;
 	uint32_t len;
+	uint8_t hash_buf[BTREE_HASH_BYTES];
 };
 
 /* btree_node.c */
@@ -49,7 +53,8 @@ uint32_t bt_cap(uint32_t size_log2, uint32_t entry_bytes);
 uint8_t *bt_entry(const struct btree_node_df *node, uint32_t pos);
 uint64_t bt_child(const struct bt_op *op, const struct btree_node_df *node, uint32_t pos);
 /* Compare key with a cell: *ret_cmp < 0: the key is smaller. HEAP_MISS. */
-int bt_cmp(struct bt_op *op, const struct skey *key, const uint8_t *cell, int *ret_cmp);
+int bt_cmp(struct bt_op *op, uint32_t level, const struct skey *key, const uint8_t *cell,
+	   int *ret_cmp);
 /* First position at or after from whose key is not below key. */
 int bt_lower_bound(struct bt_op *op, const struct btree_node_df *node, uint32_t from,
 		   const struct skey *key, uint32_t *ret_pos, bool *ret_equal);
@@ -57,8 +62,9 @@ int bt_lower_bound(struct bt_op *op, const struct btree_node_df *node, uint32_t 
 int bt_descend(struct bt_op *op, const struct skey *key, bool *ret_equal);
 /* Path to the first or last leaf below what path[level] points to. */
 int bt_descend_edge(struct bt_op *op, uint32_t from, bool last);
+/* Of a leaf's cell. ret must stay where it is. */
 int bt_view(struct bt_op *op, const uint8_t *cell, struct kview *ret);
 /* Heap object a cell owns, or 0. */
-uint64_t bt_cell_owned(const struct bt_op *op, const uint8_t *cell);
+uint64_t bt_cell_owned(const struct bt_op *op, uint32_t level, const uint8_t *cell);
 
 #endif

@@ -2,6 +2,7 @@
  * B+tree: nodes, cells, comparison, search. Nothing here changes a tree.
  */
 #define LOG_FACILITY "btree"
+#include <assert.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
@@ -88,18 +89,25 @@ cmp_bytes(const uint8_t *a, uint32_t a_len, const uint8_t *b, uint32_t b_len)
 	return a_len < b_len ? -1 : a_len > b_len;
 }
 
-uint64_t
-bt_cell_owned(const struct bt_op *op, const uint8_t *cell)
+/* The offset at the end of a long cell. */
+static uint64_t
+cell_long(const struct bt_op *op, const uint8_t *cell)
 {
-	if (op->root.kind == BTREE_UINT || cell[0] != BTREE_LONG)
-		return 0;
 	return load_u64(cell + op->cell - sizeof(uint64_t));
+}
+
+uint64_t
+bt_cell_owned(const struct bt_op *op, uint32_t level, const uint8_t *cell)
+{
+	if (op->root.kind == BTREE_UINT || (level == 0 && op->apart) || cell[0] != BTREE_LONG)
+		return 0;
+	return cell_long(op, cell);
 }
 
 static int
 long_key(struct bt_op *op, const uint8_t *cell, const struct btree_key_df **ret_key)
 {
-	uint64_t off = bt_cell_owned(op, cell);
+	uint64_t off = cell_long(op, cell);
 	const struct btree_key_df *key;
 
 	key = heap_try(op->heap, off, sizeof(*key));
@@ -130,8 +138,53 @@ cmp_hash(const struct skey *key, const uint8_t *image, uint32_t len)
 	return a < b ? -1 : a > b;
 }
 
+/* The key of a leaf's cell whose key is apart, with its hash as image. */
+static int
+apart_key(struct bt_op *op, const uint8_t *cell, struct kview *ret)
+{
+	struct btree_key key = {0};
+	uint64_t be[2];
+	int rc;
+
+	rc = op->key_of(op->heap, load_u64(cell + op->leaf_cell), &key);
+	if (rc != 0)
+		return rc;
+	if (!key.has_hash)
+		btree_hash(op->root.seed, key.buf, key.len, key.hash);
+	be[0] = __builtin_bswap64(key.hash[0]);
+	be[1] = __builtin_bswap64(key.hash[1]);
+	memcpy(ret->hash_buf, be, sizeof(be));
+	ret->num = 0;
+	ret->hash = ret->hash_buf;
+	ret->body = key.buf;
+	ret->len = key.len;
+	return memcmp(ret->hash, cell, BTREE_CELL_APART) == 0
+		   ? 0
+		   : damaged(op, heap_off(op->heap, cell), "key is not that of its cell");
+}
+
+/* The first 8 bytes of the hash nearly always decide, or else the key is the one sought. */
+static int
+cmp_apart(struct bt_op *op, const struct skey *key, const uint8_t *cell, int *ret_cmp)
+{
+	uint64_t a = load_be64(key->hash), b = load_be64(cell);
+	struct kview view;
+	int rc;
+
+	*ret_cmp = a < b ? -1 : a > b;
+	if (*ret_cmp != 0)
+		return 0;
+	rc = apart_key(op, cell, &view);
+	if (rc != 0)
+		return rc;
+	*ret_cmp = cmp_hash(key, view.hash, BTREE_HASH_BYTES);
+	if (*ret_cmp == 0)
+		*ret_cmp = key->above_all ? 1 : cmp_bytes(key->body, key->len, view.body, view.len);
+	return 0;
+}
+
 int
-bt_cmp(struct bt_op *op, const struct skey *key, const uint8_t *cell, int *ret_cmp)
+bt_cmp(struct bt_op *op, uint32_t level, const struct skey *key, const uint8_t *cell, int *ret_cmp)
 {
 	const uint8_t *image = cell + 1;
 	const struct btree_key_df *full;
@@ -144,6 +197,8 @@ bt_cmp(struct bt_op *op, const struct skey *key, const uint8_t *cell, int *ret_c
 		*ret_cmp = key->num < num ? -1 : key->num > num;
 		return 0;
 	}
+	if (level == 0 && op->apart)
+		return cmp_apart(op, key, cell, ret_cmp);
 	len = cell[0] == BTREE_LONG ? op->cell - 9 : cell[0];
 	if (op->hash_len != 0) {
 		*ret_cmp = cmp_hash(key, image, len);
@@ -181,6 +236,8 @@ bt_view(struct bt_op *op, const uint8_t *cell, struct kview *ret)
 		*ret = (struct kview){.num = load_u64(cell)};
 		return 0;
 	}
+	if (op->apart)
+		return apart_key(op, cell, ret);
 	ret->hash = cell + 1;
 	if (cell[0] == BTREE_LONG) {
 		rc = long_key(op, cell, &full);
@@ -203,7 +260,8 @@ bt_view(struct bt_op *op, const uint8_t *cell, struct kview *ret)
 uint32_t
 bt_entry_bytes(const struct bt_op *op, uint32_t level)
 {
-	return op->cell + (level > 0 ? sizeof(uint64_t) : (op->root.val_bytes + 7) / 8 * 8);
+	return level > 0 ? op->cell + sizeof(uint64_t)
+			 : op->leaf_cell + (op->root.val_bytes + 7) / 8 * 8;
 }
 
 static uint32_t
@@ -269,6 +327,7 @@ bt_op_init(struct bt_op *op, struct btree bt, struct heap_tx *tx)
 	if (root == NULL)
 		return HEAP_MISS;
 	op->heap = bt.heap;
+	op->key_of = bt.key_of;
 	op->tx = tx;
 	op->root_off = bt.root_off;
 	memcpy(&op->root, root, sizeof(op->root));
@@ -276,7 +335,12 @@ bt_op_init(struct bt_op *op, struct btree bt, struct heap_tx *tx)
 	    op->root.kind > BTREE_HASH || op->root.val_bytes > BTREE_VAL_MAX ||
 	    op->root.depth > BTREE_DEPTH_MAX || (op->root.depth == 0) != (op->root.node == 0))
 		return damaged(op, bt.root_off, "bad root");
+	op->apart = op->root.flags & BTREE_APART;
+	if (op->apart && (op->root.kind != BTREE_HASH || op->root.val_bytes != sizeof(uint64_t)))
+		return damaged(op, bt.root_off, "bad root");
+	assert(!op->apart || op->key_of != NULL);
 	op->cell = cell_bytes[op->root.kind];
+	op->leaf_cell = op->apart ? BTREE_CELL_APART : op->cell;
 	op->hash_len = op->root.kind == BTREE_HASH ? BTREE_HASH_BYTES : 0;
 	op->depth = op->root.depth;
 	return 0;
@@ -321,7 +385,7 @@ bt_lower_bound(struct bt_op *op, const struct btree_node_df *node, uint32_t from
 	while (lo < hi) {
 		uint32_t mid = (lo + hi) / 2;
 
-		rc = bt_cmp(op, key, bt_entry(node, mid), &cmp);
+		rc = bt_cmp(op, node->level, key, bt_entry(node, mid), &cmp);
 		if (rc != 0)
 			return rc;
 		if (cmp > 0) {

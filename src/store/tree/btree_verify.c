@@ -59,12 +59,12 @@ verify_key(struct walk *w, uint64_t off, const uint8_t *cell, const uint8_t *upp
 	if (w->op.hash_len > 0)
 		memcpy(key.hash, view.hash, w->op.hash_len);
 	if (w->prev != NULL) {
-		rc = bt_cmp(&w->op, &key, w->prev, &cmp);
+		rc = bt_cmp(&w->op, 0, &key, w->prev, &cmp);
 		if (rc == 0 && cmp <= 0)
 			rc = wrong(w, off, "keys out of order");
 	}
 	if (rc == 0 && upper != NULL) {
-		rc = bt_cmp(&w->op, &key, upper, &cmp);
+		rc = bt_cmp(&w->op, 1, &key, upper, &cmp);
 		if (rc == 0 && cmp >= 0)
 			rc = wrong(w, off, "key not below its right bound");
 	}
@@ -91,7 +91,7 @@ verify_lower(struct walk *w, uint64_t off, const uint8_t *cell, const uint8_t *l
 	key.len = view.len;
 	if (w->op.hash_len > 0)
 		memcpy(key.hash, view.hash, w->op.hash_len);
-	rc = bt_cmp(&w->op, &key, lower, &cmp);
+	rc = bt_cmp(&w->op, 1, &key, lower, &cmp);
 	return rc == 0 && cmp < 0 ? wrong(w, off, "key below its left bound") : rc;
 }
 
@@ -112,7 +112,7 @@ verify_node(struct walk *w, uint64_t off, uint32_t level, const uint8_t *lower,
 		const uint8_t *cell = bt_entry(node, i);
 		const uint8_t *right = i + 1 < node->nr ? bt_entry(node, i + 1) : upper;
 
-		rc = own(w, bt_cell_owned(&w->op, cell));
+		rc = own(w, bt_cell_owned(&w->op, level, cell));
 		if (rc != 0)
 			break;
 		if (level > 0) {

@@ -255,6 +255,25 @@ run_step(struct heap_tx *tx, void *arg)
 	return rc == 0 ? -DER_CANCELED : rc;
 }
 
+/* Keys apart: a value says which of two equal sets of keys holds its key. */
+static struct model *apart_model;
+
+static void
+apart_val(struct model *m, uint32_t at, uint8_t *val)
+{
+	uint64_t rec = (uint64_t)at * 2 + next_rnd(&m->f->rnd) % 2;
+
+	memcpy(val, &rec, sizeof(rec));
+}
+
+static int
+apart_key_of(struct heap *heap, uint64_t rec, struct btree_key *ret_key)
+{
+	assert_true(rec / 2 < apart_model->nr);
+	*ret_key = apart_model->ents[rec / 2].key;
+	return 0;
+}
+
 static void
 random_steps(struct model *m, int steps, int del_weight)
 {
@@ -271,6 +290,8 @@ random_steps(struct model *m, int steps, int del_weight)
 					: next_rnd(&m->f->rnd) % 2;
 			for (j = 0; j < VAL; j++)
 				s.val[i][j] = next_rnd(&m->f->rnd);
+			if (m->conf.keys_apart)
+				apart_val(m, s.at[i], s.val[i]);
 		}
 		rc = heap_tx_run(m->f->heap, 128 << 10, 0, 0, run_step, &s, NULL);
 		assert_int_equal(rc, s.fail ? -DER_CANCELED : 0);
@@ -374,13 +395,15 @@ destroy_tree(struct heap_tx *tx, void *arg)
 }
 
 static void
-run_model(struct fixture *f, enum btree_kind kind, uint32_t val_bytes, bool few_hashes)
+run_model(struct fixture *f, const struct btree_conf *conf, bool few_hashes)
 {
-	struct model m = {.f = f, .conf = {.kind = kind, .val_bytes = val_bytes, .seed = 99}};
+	struct model m = {.f = f, .conf = *conf};
 	uint32_t i;
 
+	m.conf.seed = 99;
+	apart_model = &m;
 	make_keys(&m, few_hashes);
-	m.bt = btree_at(f->heap, heap_root(f->heap));
+	m.bt = btree_keys_at(f->heap, heap_root(f->heap), apart_key_of);
 	assert_int_equal(heap_tx_run(f->heap, 0, 0, 0, create_tree, &m, NULL), 0);
 	random_steps(&m, 1500, 2);
 	check_all(&m);
@@ -407,11 +430,22 @@ run_model(struct fixture *f, enum btree_kind kind, uint32_t val_bytes, bool few_
 static int
 do_models(void *arg)
 {
-	run_model(arg, BTREE_UINT, 8, false);
-	run_model(arg, BTREE_UINT, 0, false);
-	run_model(arg, BTREE_LEX, 24, false);
-	run_model(arg, BTREE_HASH, 16, false);
-	run_model(arg, BTREE_HASH, 3, true);
+	static const struct {
+		struct btree_conf conf;
+		bool few_hashes;
+	} kinds[] = {
+	    {.conf = {.kind = BTREE_UINT, .val_bytes = 8}},
+	    {.conf = {.kind = BTREE_UINT}},
+	    {.conf = {.kind = BTREE_LEX, .val_bytes = 24}},
+	    {.conf = {.kind = BTREE_HASH, .val_bytes = 16}},
+	    {.conf = {.kind = BTREE_HASH, .val_bytes = 3}, .few_hashes = true},
+	    {.conf = {.kind = BTREE_HASH, .val_bytes = 8, .keys_apart = true}},
+	    {.conf = {.kind = BTREE_HASH, .val_bytes = 8, .keys_apart = true}, .few_hashes = true},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		run_model(arg, &kinds[i].conf, kinds[i].few_hashes);
 	return 0;
 }
 

@@ -78,7 +78,8 @@ enum { VOS_FOLDED = 0x40 }; /* with the kind of the topmost key: vos_fold_df */
 /* Low bits of vos_key_df.child; objects in the heap are aligned to 16. */
 enum vos_child_tag {
 	VOS_CHILD_ONE = 1,  /* keys: the only child, which carries its key; arrays: vos_seg1_df */
-	VOS_CHILD_TREE = 2, /* btree_root_df: of u64 offsets of vos_key_df, or of vos_seg_df */
+	VOS_CHILD_TREE = 2, /* btree_root_df: of u64 offsets of keys' records (hashed keys are in
+			     * these, others in the tree), or of vos_seg_df */
 	VOS_CHILD_SV = 3,   /* newest vos_sv_df of a single value */
 	VOS_CHILD_MASK = 15,
 };
@@ -87,7 +88,7 @@ enum vos_child_tag {
 struct vos_key_df {
 	uint8_t kind; /* vos_key_kind */
 	uint8_t pad;
-	uint16_t key_len;   /* bytes in key[]; 0 when the key is in the parent's tree */
+	uint16_t key_len;   /* bytes in key[]; 0 when only the parent's tree has the key */
 	uint32_t rec_size;  /* akey with an array: bytes per record of the newest write */
 	uint64_t upd_epoch; /* newest version written beneath (punched extents included) */
 	uint64_t chg_epoch; /* newest change beneath or of it: versions and punches */

@@ -268,6 +268,8 @@ int vos_krec_set_child(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, u
 int vos_krec_set_punch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t punch);
 int vos_krec_set_rec_size(struct vos_tx *t, uint64_t akey, uint32_t rec_size);
 
+/* The tree of a key's children. */
+struct btree vos_key_tree(struct heap *heap, uint64_t root);
 /* *ret_off = 0 when there is no such child. */
 int vos_child_find(struct heap *heap, uint64_t parent, enum vos_key_kind parent_kind,
 		   enum btree_kind kind, const struct vos_key *key, uint64_t *ret_off);

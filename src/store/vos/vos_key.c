@@ -4,7 +4,8 @@
  *   nothing      child == 0
  *   one child    the child's record carries its key; no tree at all (most files and directory
  *                entries have one dkey or akey only)
- *   a tree       from the second child on; stays a tree until it is empty
+ *   a tree       from the second child on; stays a tree until it is empty. A tree of hashed keys
+ *                leaves them in the children's records, the others hold them themselves.
  *
  * Objects are always in the tree of their container.
  *
@@ -18,7 +19,7 @@
 static const struct btree_conf key_tree_conf[] = {
     [BTREE_UINT] = {.kind = BTREE_UINT, .val_bytes = 8},
     [BTREE_LEX] = {.kind = BTREE_LEX, .val_bytes = 8},
-    [BTREE_HASH] = {.kind = BTREE_HASH, .val_bytes = 8},
+    [BTREE_HASH] = {.kind = BTREE_HASH, .val_bytes = 8, .keys_apart = true},
 };
 
 int
@@ -152,6 +153,43 @@ key_equal(const struct vos_key *a, const struct vos_key *b)
 	return a->len == b->len && memcmp(a->buf, b->buf, a->len) == 0;
 }
 
+static int
+damaged(uint64_t off, const char *what)
+{
+	log_err("heap offset %#llx: %s", (unsigned long long)off, what);
+	return -DER_CSUM;
+}
+
+/* Trees of children whose keys are in their records. */
+static int
+key_of(struct heap *heap, uint64_t rec, struct btree_key *ret_key)
+{
+	const uint8_t *first = heap_try(heap, rec, 1);
+	enum vos_key_kind kind;
+	struct vos_krec k;
+	int rc;
+
+	if (first == NULL)
+		return HEAP_MISS;
+	kind = *first & ~VOS_FOLDED;
+	if (kind != VOS_KEY_DKEY && kind != VOS_KEY_AKEY)
+		return damaged(rec, "not a record of a dkey or akey");
+	rc = vos_krec_get(heap, rec, kind, &k);
+	if (rc != 0)
+		return rc;
+	if (k.key.len == 0)
+		return damaged(rec, "record without its key");
+	ret_key->buf = k.key.buf;
+	ret_key->len = k.key.len;
+	return 0;
+}
+
+struct btree
+vos_key_tree(struct heap *heap, uint64_t root)
+{
+	return btree_keys_at(heap, root, key_of);
+}
+
 /* --- find ------------------------------------------------------------------------------ */
 
 /* The u64 value of a key in a tree of keys; 0 = not there. */
@@ -161,7 +199,7 @@ tree_find(struct heap *heap, uint64_t root, const struct btree_key *bk, uint64_t
 	uint64_t val;
 	int rc;
 
-	rc = btree_lookup(btree_at(heap, root), bk, &val);
+	rc = btree_lookup(vos_key_tree(heap, root), bk, &val);
 	if (rc == -DER_NONEXIST) {
 		*ret_off = 0;
 		return 0;
@@ -247,7 +285,7 @@ one_to_tree(struct vos_tx *t, const struct vos_krec *k, enum vos_key_kind parent
 	if (rc != 0)
 		return rc;
 	bk = tree_key(kind, &one.key);
-	rc = btree_insert(t->tx, btree_at(t->heap, *ret_root), &bk, &off, NULL);
+	rc = btree_insert(t->tx, vos_key_tree(t->heap, *ret_root), &bk, &off, NULL);
 	if (rc != 0)
 		return rc;
 	return vos_krec_set_child(t, k->off, parent_kind, *ret_root, VOS_CHILD_TREE);
@@ -262,7 +300,7 @@ vos_child_carries_key(struct heap *heap, uint64_t parent, enum vos_key_kind pare
 
 	rc = vos_krec_get(heap, parent, parent_kind, &k);
 	if (rc == 0)
-		*ret_own = k.tag == 0;
+		*ret_own = k.tag == 0 || kind == BTREE_HASH;
 	return rc;
 }
 
@@ -293,7 +331,7 @@ vos_child_attach(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kin
 		return -DER_CSUM;
 	}
 	bk = tree_key(kind, key);
-	return btree_insert(t->tx, btree_at(t->heap, root), &bk, &off, NULL);
+	return btree_insert(t->tx, vos_key_tree(t->heap, root), &bk, &off, NULL);
 }
 
 int
@@ -313,7 +351,7 @@ vos_child_replace(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_ki
 	if (k.tag != VOS_CHILD_TREE)
 		return -DER_CSUM;
 	bk = tree_key(kind, key);
-	rc = btree_lookup(btree_at(t->heap, k.child), &bk, &val);
+	rc = btree_lookup(vos_key_tree(t->heap, k.child), &bk, &val);
 	return rc != 0 ? rc : heap_tx_write(t->tx, val, &off, sizeof(off));
 }
 
@@ -374,16 +412,16 @@ vos_child_del(struct vos_tx *t, uint64_t parent, enum vos_key_kind parent_kind,
 	assert(k.tag == VOS_CHILD_TREE);
 	root = k.child;
 	bk = tree_key(kind, key);
-	rc = btree_delete(t->tx, btree_at(t->heap, root), &bk, &off);
+	rc = btree_delete(t->tx, vos_key_tree(t->heap, root), &bk, &off);
 	if (rc != 0)
 		return rc;
 	rc = key_free(t, off, child_kind_of(parent_kind));
 	if (rc != 0)
 		return rc;
-	rc = btree_is_empty(btree_at(t->heap, root), &empty);
+	rc = btree_is_empty(vos_key_tree(t->heap, root), &empty);
 	if (rc != 0 || !empty)
 		return rc;
-	rc = btree_destroy(t->tx, btree_at(t->heap, root));
+	rc = btree_destroy(t->tx, vos_key_tree(t->heap, root));
 	if (rc != 0)
 		return rc;
 	rc = heap_free(t->tx, root);
@@ -652,14 +690,14 @@ vos_iter_init(struct vos_iter *it, struct heap *heap, uint64_t parent,
 	rc = vos_krec_get(heap, parent, parent_kind, &k);
 	/* fini must be possible in every case */
 	if (rc != 0 || k.child == 0 || k.tag == VOS_CHILD_ONE) {
-		btree_cursor_init(&it->cur, btree_at(heap, 0));
+		btree_cursor_init(&it->cur, vos_key_tree(heap, 0));
 		if (rc != 0)
 			return rc;
 		it->none = k.child == 0;
 		it->one = k.child;
 		return 0;
 	}
-	btree_cursor_init(&it->cur, btree_at(heap, k.child));
+	btree_cursor_init(&it->cur, vos_key_tree(heap, k.child));
 	return k.tag == VOS_CHILD_TREE ? 0 : -DER_CSUM;
 }
 

@@ -10,7 +10,7 @@
 int vos_key_make(struct vos_tx *t, enum vos_key_kind kind, const struct vos_key *key,
 		 uint64_t epoch, uint64_t child, enum vos_child_tag tag, uint32_t rec_size,
 		 uint64_t *ret_off);
-/* Must a new child's record carry its key? (When it is the only one.) */
+/* Must a new child's record carry its key? When it is the only one, or keys are hashed. */
 int vos_child_carries_key(struct heap *heap, uint64_t parent, enum vos_key_kind parent_kind,
 			  enum btree_kind kind, bool *ret_own);
 /* Enter the record of a new child. */

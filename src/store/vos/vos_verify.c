@@ -272,7 +272,7 @@ verify_children(struct verify *v, uint64_t off, const struct vos_krec *k, enum v
 	if (k->tag == VOS_CHILD_TREE) {
 		rc = saw_obj(v, k->child);
 		if (rc == 0)
-			rc = btree_verify(btree_at(v->heap, k->child), saw_node, v, &v->nr);
+			rc = btree_verify(vos_key_tree(v->heap, k->child), saw_node, v, &v->nr);
 	}
 	if (rc != 0)
 		return rc;
