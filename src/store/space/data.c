@@ -51,6 +51,7 @@ struct frame {
 	bool used;    /* since the hand passed */
 	bool loading; /* its content is on the way */
 	bool bad;     /* it did not arrive */
+	bool trusted; /* compared with checksums since it came */
 };
 
 /* A queued view. On the stack of its data_view_write(). */
@@ -194,6 +195,7 @@ take_frame(struct data *d)
 		d->live_nr++;
 		frame->loading = false;
 		frame->bad = false;
+		frame->trusted = false;
 		pin(d, f);
 		return f;
 	}
@@ -707,6 +709,46 @@ data_view_write(struct data_view *view)
 	d->stats.write_req_nr++;
 	enqueue(d, &req);
 	return co_future_wait(&req.done, 0);
+}
+
+/* --- trust
+ * ------------------------------------------------------------------------------------------------
+ */
+
+bool
+data_is_trusted(const struct data *d, uint64_t blk, uint64_t blk_nr)
+{
+	uint64_t i;
+
+	for (i = 0; i < blk_nr; i++) {
+		uint32_t f = lookup(d, blk + i);
+
+		if (f == FRAME_NONE || !d->frames[f].trusted)
+			return false;
+	}
+	return true;
+}
+
+bool
+data_view_is_trusted(const struct data_view *view, uint32_t first, uint32_t nr)
+{
+	uint32_t i;
+
+	assert(first + nr <= view->blk_nr);
+	for (i = first; i < first + nr; i++)
+		if (!view->d->frames[view->frame[i]].trusted)
+			return false;
+	return true;
+}
+
+void
+data_view_trust(struct data_view *view, uint32_t first, uint32_t nr)
+{
+	uint32_t i;
+
+	assert(first + nr <= view->blk_nr);
+	for (i = first; i < first + nr; i++)
+		view->d->frames[view->frame[i]].trusted = true;
 }
 
 /* --- convenience

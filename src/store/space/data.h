@@ -66,6 +66,16 @@ int co_fn data_view_write(struct data_view *view);
 /* A cleared view (all zero) is fine. */
 void data_view_put(struct data_view *view);
 
+/*
+ * Blocks in cache memory whose content was compared with checksums (those of the values in them, of
+ * which this part knows nothing) may be marked as trusted; they stay so until they leave memory.
+ */
+/* Are all of these blocks in memory and trusted? */
+bool data_is_trusted(const struct data *d, uint64_t blk, uint64_t blk_nr);
+/* The same of blocks [first, first + nr) of a view. */
+bool data_view_is_trusted(const struct data_view *view, uint32_t first, uint32_t nr);
+void data_view_trust(struct data_view *view, uint32_t first, uint32_t nr);
+
 /* Convenience for callers with memory of their own (copies; short last block is padded with zeros).
  */
 int co_fn data_write(struct data *d, uint64_t blk, const struct iovec *iov, int iov_nr);

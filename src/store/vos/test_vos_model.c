@@ -15,6 +15,7 @@ struct run {
 	uint64_t seed;
 	uint32_t steps;
 	bool all; /* keep all history; otherwise only the latest */
+	struct vos_cont_conf conf;
 	struct vm_rng rng;
 	struct vm_model *model;
 	struct vos_cont *cont;
@@ -173,7 +174,7 @@ run_main(void *arg)
 	r->model = vm_create();
 	check_rc(vos_pool_create(t->dir, t->xs, &t->conf), 0);
 	check_rc(vos_pool_open(t->dir, t->xs, &t->conf, &t->pool), 0);
-	check_rc(vos_cont_create(t->pool, cont_uuid), 0);
+	check_rc(vos_cont_create_with(t->pool, cont_uuid, &r->conf), 0);
 	check_rc(vos_cont_open(t->pool, cont_uuid, &r->cont), 0);
 	if (r->all)
 		check_rc(vos_cont_set_keep(r->cont, 1, NULL, 0), 0);
@@ -191,6 +192,21 @@ run_main(void *arg)
 	return 0;
 }
 
+/* Three of four with checksums, mostly in chunks smaller than what is written. */
+static void
+conf_random(struct run *r)
+{
+	static const uint32_t chunk[] = {256, 1000, 4096, 5000, 32768};
+
+	r->conf = (struct vos_cont_conf){0};
+	if (vm_below(&r->rng, 4) == 0)
+		return;
+	r->conf.csum_type = vm_below(&r->rng, 2) ? DAOS_PROP_CO_CSUM_CRC32
+						 : 1 + vm_below(&r->rng, DAOS_PROP_CO_CSUM_ADLER32);
+	r->conf.csum_chunk = chunk[vm_below(&r->rng, sizeof(chunk) / sizeof(chunk[0]))];
+	r->conf.csum_verify = vm_below(&r->rng, 2);
+}
+
 static void
 run_seed(uint64_t seed, uint32_t steps)
 {
@@ -200,6 +216,7 @@ run_seed(uint64_t seed, uint32_t steps)
 	tpool_init(&r.t, 32 << 20, vm_below(&r.rng, 4) ? 64 << 20 : 0);
 	r.t.conf.scm_cache_bytes = vm_below(&r.rng, 3) ? 0 : 512 << 10;
 	r.t.conf.data_thresh = vm_below(&r.rng, 2) ? 0 : 512;
+	conf_random(&r);
 	tpool_run(&r.t, run_main, &r);
 	tpool_fini(&r.t);
 }
@@ -209,7 +226,7 @@ test_model(void **state)
 {
 	const char *seed_s = getenv("VOS_SEED"), *steps_s = getenv("VOS_STEPS");
 	uint64_t seed = seed_s != NULL ? strtoull(seed_s, NULL, 0) : 1;
-	uint32_t nr = seed_s != NULL ? 1 : 8, i;
+	uint32_t nr = seed_s != NULL ? 1 : 12, i;
 	uint32_t steps = steps_s != NULL ? strtoul(steps_s, NULL, 0) : 400;
 
 	for (i = 0; i < nr; i++)
@@ -227,7 +244,7 @@ nomem_main(void *arg)
 	r->model = vm_create();
 	check_rc(vos_pool_create(t->dir, t->xs, &t->conf), 0);
 	check_rc(vos_pool_open(t->dir, t->xs, &t->conf, &t->pool), 0);
-	check_rc(vos_cont_create(t->pool, cont_uuid), 0);
+	check_rc(vos_cont_create_with(t->pool, cont_uuid, &r->conf), 0);
 	check_rc(vos_cont_open(t->pool, cont_uuid, &r->cont), 0);
 	check_rc(vos_cont_set_keep(r->cont, 1, NULL, 0), 0);
 	for (i = 0; i < r->steps; i++) {
@@ -262,7 +279,10 @@ nomem_main(void *arg)
 static void
 test_nomem(void **state)
 {
-	struct run r = {.seed = 5, .steps = 300, .rng.state = 5};
+	struct run r = {.seed = 5,
+			.steps = 300,
+			.rng.state = 5,
+			.conf = {.csum_type = DAOS_PROP_CO_CSUM_CRC64, .csum_chunk = 1000}};
 
 	tpool_init(&r.t, 32 << 20, 64 << 20);
 	tpool_run(&r.t, nomem_main, &r);

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <daos_prop.h>
+
 #include "runtime/xs.h"
 #include "store/dev/dev.h"
 #include "store/vos/vos.h"

@@ -18,6 +18,7 @@
 
 #include <daos_types.h>
 #include <daos_obj.h>
+#include <stdbool.h>
 #include <uuid/uuid.h>
 
 #include "runtime/co.h"
@@ -82,7 +83,22 @@ uint64_t vos_pool_max_epoch(struct vos_pool *pool);
 /* --- containers
  * ----------------------------------------------------------------------------------------------------
  */
-int co_fn vos_cont_create(struct vos_pool *pool, const uuid_t uuid); /* -DER_EXIST */
+/* What is decided when a container is made and holds for its life. */
+struct vos_cont_conf {
+	uint32_t csum_type;  /* DAOS_PROP_CO_CSUM_*: each value is stored with checksums */
+	uint32_t csum_chunk; /* bytes under one checksum of an array, at least VOS_CSUM_CHUNK_MIN */
+	bool csum_verify; /* checksums that come with an update are checked before it is stored */
+};
+enum { VOS_CSUM_CHUNK_MIN = 256 };
+/* conf NULL: no checksums. -DER_EXIST; -DER_INVAL: no such type, or too small a chunk. */
+int co_fn vos_cont_create_with(struct vos_pool *pool, const uuid_t uuid,
+			       const struct vos_cont_conf *conf);
+static inline int co_fn
+vos_cont_create(struct vos_pool *pool, const uuid_t uuid)
+{
+	return vos_cont_create_with(pool, uuid, NULL);
+}
+void vos_cont_conf_get(const struct vos_cont *cont, struct vos_cont_conf *ret_conf);
 int co_fn vos_cont_open(struct vos_pool *pool, const uuid_t uuid,
 			struct vos_cont **ret_cont); /* refcounted */
 void vos_cont_close(struct vos_cont *cont);
@@ -113,6 +129,12 @@ struct vos_opid {
 	uint64_t low_seq;   /* lowest sequence the client has not been answered for */
 };
 
+/* Checksums of one iod, in the order of its extents and their chunks (base/csum.h). */
+struct vos_iod_sums {
+	const uint8_t *sum;
+	uint32_t bytes; /* 0 = none */
+};
+
 /* Names one dkey and what to do with akeys below it. Everything pointed to stays the caller's and
  * must live until the matching _end. iods: iod_type SINGLE or ARRAY, iod_size, iod_nr, iod_recxs as
  * in daos_obj.h. */
@@ -125,6 +147,9 @@ struct vos_io {
 	const daos_iod_t *iods;
 	uint32_t iod_nr;
 	const struct vos_opid *opid; /* updates: NULL = not recorded */
+	/* updates: checksums that came with the data, for each iod; NULL = none. What is missing
+	 * is computed if the container wants it; what it does not want is ignored. */
+	const struct vos_iod_sums *sums;
 	uint16_t op_nr; /* updates: number of the operation within its transaction; orders versions
 			   of one epoch */
 };
@@ -144,6 +169,7 @@ const struct iovec *vos_update_iov(struct vos_update *up, uint32_t iod_idx, uint
 /* Replace the epoch given at begin: for callers that choose it when the data has arrived. Before
  * end. */
 void vos_update_set_epoch(struct vos_update *up, uint64_t epoch);
+/* -DER_CSUM: the data do not agree with the checksums that came with them. */
 int co_fn vos_update_end(struct vos_update *up); /* frees up in every case */
 void vos_update_cancel(struct vos_update *up);
 
@@ -153,13 +179,23 @@ void vos_update_cancel(struct vos_update *up);
  * sizes_only: no data, only record sizes (size query).
  */
 struct vos_fetch;
-enum { VOS_FETCH_SIZE_ONLY = 1, VOS_FETCH_NEED_RECX = 2 /* also report the extents that exist */ };
+enum {
+	VOS_FETCH_SIZE_ONLY = 1,
+	VOS_FETCH_NEED_RECX = 2, /* also report the extents that exist */
+	VOS_FETCH_NEED_SUMS = 4, /* also give checksums of what is returned */
+};
+/* -DER_CSUM: a value is damaged, and reported (vos_pool_on_csum). */
 int co_fn vos_fetch_begin(struct vos_cont *cont, const struct vos_io *io, uint32_t flags,
 			  struct vos_fetch **ret_f);
 /* Record size of iod i: 0 = nothing there. For SINGLE the value's size. */
 uint64_t vos_fetch_size(const struct vos_fetch *f, uint32_t iod_idx);
 const struct iovec *vos_fetch_iov(const struct vos_fetch *f, uint32_t iod_idx, uint32_t *ret_nr);
 const daos_recx_t *vos_fetch_recxs(const struct vos_fetch *f, uint32_t iod_idx, uint32_t *ret_nr);
+/* With NEED_SUMS: one checksum for each chunk that each extent asked for touches, over what of it
+ * is returned, holes left out (all holes: zeros); a single value has one. *ret_bytes 0: the
+ * container has none. Those made by who wrote the value are passed on where an extent asked for has
+ * the whole of what they cover; the others are computed from data that were checked. */
+const uint8_t *vos_fetch_sums(const struct vos_fetch *f, uint32_t iod_idx, uint32_t *ret_bytes);
 void vos_fetch_end(struct vos_fetch *f);
 
 /* Punch an object shard (dkey NULL), a dkey (akey_nr 0) or akeys. cond_flags: DAOS_COND_PUNCH.
@@ -241,6 +277,32 @@ int co_fn vos_cont_set_keep(struct vos_cont *cont, uint64_t floor, const uint64_
  * are not: it stays below them). keep[] replaces that of vos_cont_set_keep. */
 int co_fn vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep,
 			uint32_t keep_nr, uint64_t budget_ns, bool *ret_more);
+
+/* --- checksums of values --- */
+/* A value that does not agree with its checksum. Pointers are valid during the call. */
+enum vos_csum_found { VOS_CSUM_UPDATE, VOS_CSUM_FETCH, VOS_CSUM_MERGE, VOS_CSUM_SCRUB };
+struct vos_csum_event {
+	enum vos_csum_found found; /* UPDATE: it came so; nothing is stored */
+	uuid_t cont;
+	struct vos_oid oid;
+	daos_key_t dkey, akey;
+	bool single;      /* a single value; else recx */
+	daos_recx_t recx; /* records under the checksum */
+	uint64_t epoch;   /* of the version; UPDATE: 0 */
+	bool nvme;        /* where it lies: a byte of the data device, or an offset of the heap */
+	uint64_t dev_off;
+};
+/* fn is called, besides a log line, for each find. It must not yield. */
+void vos_pool_on_csum(struct vos_pool *pool, void (*fn)(const struct vos_csum_event *ev, void *arg),
+		      void *arg);
+struct vos_csum_stats {
+	uint64_t made_bytes;    /* of data whose checksums were computed */
+	uint64_t checked_bytes; /* compared, scrubbing aside */
+	uint64_t trusted_bytes; /* read from cache memory that had been checked */
+	uint64_t bad_nr;        /* finds, scrubbing aside */
+	uint64_t scrub_bytes, scrub_bad_nr;
+};
+void vos_pool_csum_stats(const struct vos_pool *pool, struct vos_csum_stats *ret_stats);
 
 /* --- checks --- */
 /* Check every invariant of everything in the pool, and that heap and blocks hold exactly what is

@@ -6,218 +6,12 @@
  * at the borders of the write and the new version is put into their stacks, wherever its epoch
  * belongs. A new version that ends up in several segments is split with them.
  *
- * Storage. A version owns its blocks or heap object alone as long as it can: trimmed blocks are
- * returned at once, splits on a block border give each side its own blocks, small inline data is
- * copied. Only where both sides need the same block (or the inline data is large) the storage
- * becomes a counted extent, which returns as a whole with its last user.
+ * What becomes of the storage of versions that are cut: vos_ver.c.
  */
 #define LOG_FACILITY "vos"
 #include "store/vos/vos_internal.h"
 
 #include "base/log.h"
-
-/* --- storage of versions -------------------------------------------------------------------- */
-
-static uint64_t
-blk_nr_of(const struct vos_ver_df *ver, uint64_t len)
-{
-	return (ver->ext_off + len * ver->rec_size + SPACE_BLOCK - 1) / SPACE_BLOCK;
-}
-
-static int
-blocks_free(struct vos_tx *t, uint64_t blk, uint64_t blk_nr)
-{
-	struct space_ext ext = {.blk = blk, .blk_nr = blk_nr};
-
-	return blk_nr == 0 ? 0 : vos_blocks_free(t, &ext);
-}
-
-static int
-ext_put(struct vos_tx *t, uint64_t off)
-{
-	struct vos_ext_df *ext = heap_try(t->heap, off, sizeof(*ext));
-	int rc;
-
-	if (ext == NULL)
-		return HEAP_MISS;
-	if (ext->refs == 0)
-		return -DER_CSUM;
-	rc = heap_tx_add(t->tx, off, sizeof(ext->refs));
-	if (rc != 0)
-		return rc;
-	if (--ext->refs != 0)
-		return 0;
-	rc = ext->kind == VOS_VER_NVME ? blocks_free(t, ext->addr, ext->blk_nr)
-				       : heap_free(t->tx, ext->addr);
-	return rc != 0 ? rc : heap_free(t->tx, off);
-}
-
-int
-vos_ver_free(struct vos_tx *t, const struct vos_ver_df *ver, uint64_t len)
-{
-	switch (ver->kind) {
-	case VOS_VER_PUNCH:
-		return 0;
-	case VOS_VER_INLINE:
-		return heap_free(t->tx, ver->addr);
-	case VOS_VER_NVME:
-		return blocks_free(t, ver->addr, blk_nr_of(ver, len));
-	case VOS_VER_COUNTED:
-		return ext_put(t, ver->addr);
-	default:
-		return -DER_CSUM;
-	}
-}
-
-/* Turn storage owned alone into a counted extent with one user. */
-static int
-ver_to_counted(struct vos_tx *t, struct vos_ver_df *ver, uint64_t len)
-{
-	struct vos_ext_df *ext;
-	uint64_t off;
-	int rc;
-
-	rc = heap_alloc(t->tx, sizeof(*ext), 0, &off);
-	if (rc != 0)
-		return rc;
-	ext = heap_ptr(t->heap, off);
-	ext->refs = 1;
-	ext->kind = ver->kind;
-	ext->addr = ver->addr;
-	ext->blk_nr =
-	    ver->kind == VOS_VER_NVME ? blk_nr_of(ver, len) : ver->ext_off + len * ver->rec_size;
-	ver->kind = VOS_VER_COUNTED;
-	ver->addr = off;
-	return 0;
-}
-
-static int
-ext_get(struct vos_tx *t, uint64_t off)
-{
-	struct vos_ext_df *ext = heap_try(t->heap, off, sizeof(*ext));
-	int rc;
-
-	if (ext == NULL)
-		return HEAP_MISS;
-	rc = heap_tx_add(t->tx, off, sizeof(ext->refs));
-	if (rc == 0)
-		ext->refs++;
-	return rc;
-}
-
-/* Right side of a split of inline data: a copy of its own. */
-static int
-inline_copy(struct vos_tx *t, struct vos_ver_df *right, uint64_t len)
-{
-	uint32_t bytes = len * right->rec_size;
-	const void *src;
-	uint64_t off;
-	int rc;
-
-	src = heap_try(t->heap, right->addr + right->ext_off, bytes);
-	if (src == NULL)
-		return HEAP_MISS;
-	rc = heap_alloc(t->tx, bytes, 0, &off);
-	if (rc != 0)
-		return rc;
-	memcpy(heap_ptr(t->heap, off), src, bytes);
-	right->addr = off;
-	right->ext_off = 0;
-	return 0;
-}
-
-/* Of a version of `len` records keep [0, a) as *left and [b, len) as *right, both not empty; what
- * is between is given up. Only storage; epochs and the chain are copied as they are. */
-static int
-ver_cut(struct vos_tx *t, const struct vos_ver_df *ver, uint64_t len, uint64_t a, uint64_t b,
-	struct vos_ver_df *left, struct vos_ver_df *right)
-{
-	uint64_t end_off = ver->ext_off + a * ver->rec_size;
-	uint64_t beg_off = ver->ext_off + b * ver->rec_size;
-	uint64_t left_blks = (end_off + SPACE_BLOCK - 1) / SPACE_BLOCK;
-	uint64_t skip_blks = beg_off / SPACE_BLOCK;
-	int rc;
-
-	*left = *ver;
-	*right = *ver;
-	if (ver->kind == VOS_VER_PUNCH)
-		return 0;
-	if (ver->kind == VOS_VER_NVME && left_blks <= skip_blks) {
-		right->addr += skip_blks;
-		right->ext_off = beg_off % SPACE_BLOCK;
-		return blocks_free(t, ver->addr + left_blks, skip_blks - left_blks);
-	}
-	right->ext_off = beg_off;
-	if (ver->kind == VOS_VER_INLINE && (len - b) * ver->rec_size <= VOS_COPY_MAX)
-		return inline_copy(t, right, len - b);
-	if (ver->kind != VOS_VER_COUNTED) {
-		rc = ver_to_counted(t, left, len);
-		if (rc != 0)
-			return rc;
-		right->kind = left->kind;
-		right->addr = left->addr;
-	}
-	return ext_get(t, left->addr);
-}
-
-/* Keep only the first `keep` records. */
-static int
-ver_trim_tail(struct vos_tx *t, struct vos_ver_df *ver, uint64_t len, uint64_t keep)
-{
-	uint64_t nr;
-
-	if (ver->kind != VOS_VER_NVME)
-		return 0;
-	nr = blk_nr_of(ver, keep);
-	return blocks_free(t, ver->addr + nr, blk_nr_of(ver, len) - nr);
-}
-
-/* Keep what follows the first `cut` records. */
-static int
-ver_trim_head(struct vos_tx *t, struct vos_ver_df *ver, uint64_t cut)
-{
-	uint64_t off = ver->ext_off + cut * ver->rec_size;
-	uint64_t blk = ver->addr;
-
-	if (ver->kind == VOS_VER_PUNCH)
-		return 0;
-	ver->ext_off = off;
-	if (ver->kind != VOS_VER_NVME)
-		return 0;
-	ver->addr += off / SPACE_BLOCK;
-	ver->ext_off = off % SPACE_BLOCK;
-	return blocks_free(t, blk, off / SPACE_BLOCK);
-}
-
-/* The storage of new data. */
-static int
-ver_make(struct vos_tx *t, struct vos_piece *piece, struct vos_ver_df *ver)
-{
-	int rc;
-
-	*ver = (struct vos_ver_df){
-	    .epoch = t->ord.epoch,
-	    .op = t->ord.op,
-	    .kind = piece->kind,
-	    .rec_size = piece->rec_size,
-	};
-	switch (piece->kind) {
-	case VOS_VER_INLINE:
-		rc = heap_alloc(t->tx, piece->bytes, 0, &ver->addr);
-		if (rc == 0)
-			memcpy(heap_ptr(t->heap, ver->addr), piece->buf, piece->bytes);
-		return rc;
-	case VOS_VER_NVME:
-		assert(piece->ext_nr == 1);
-		rc = vos_piece_publish(t, piece);
-		if (rc != 0)
-			return rc;
-		ver->addr = piece->ext[0].blk;
-		return 0;
-	default:
-		return 0;
-	}
-}
 
 int
 vos_ver_find(struct heap *heap, const struct vos_seg_df *seg, uint64_t epoch, struct vos_ord hidden,
@@ -570,7 +364,7 @@ seg_split(struct vos_tx *t, uint64_t akey, struct vos_seg *seg, uint64_t at,
 
 	*ret_right = (struct vos_seg){.start = at, .df.len = len - n};
 	for (;;) {
-		rc = ver_cut(t, &ver, len, n, n, &left, &right);
+		rc = vos_ver_cut(t, &ver, seg->start, len, n, n, &left, &right);
 		if (rc != 0)
 			return rc;
 		right.older = 0;
@@ -717,17 +511,17 @@ seg_cut(struct vos_tx *t, uint64_t akey, struct vos_seg *seg, uint64_t lo, uint6
 	}
 	if (lo == start) {
 		right.df.ver = ver;
-		rc = ver_trim_head(t, &right.df.ver, hi - start);
+		rc = vos_ver_trim_head(t, &right.df.ver, start, len, hi - start);
 		if (rc == 0)
 			rc = vos_seg_del(t, akey, start);
 		return rc != 0 ? rc : vos_seg_put(t, akey, &right);
 	}
 	seg->df.len = lo - start;
 	if (hi == end) {
-		rc = ver_trim_tail(t, &seg->df.ver, len, lo - start);
+		rc = vos_ver_trim_tail(t, &seg->df.ver, start, len, lo - start);
 		return rc != 0 ? rc : vos_seg_put(t, akey, seg);
 	}
-	rc = ver_cut(t, &ver, len, lo - start, hi - start, &seg->df.ver, &right.df.ver);
+	rc = vos_ver_cut(t, &ver, start, len, lo - start, hi - start, &seg->df.ver, &right.df.ver);
 	if (rc == 0)
 		rc = vos_seg_put(t, akey, seg);
 	return rc != 0 ? rc : vos_seg_put(t, akey, &right);
@@ -746,17 +540,15 @@ struct rest {
 static int
 rest_take(struct vos_tx *t, struct rest *rest, uint64_t to, struct vos_ver_df *ret_ver)
 {
-	uint64_t len = rest->end - rest->start, n = to - rest->start;
+	uint64_t start = rest->start, len = rest->end - start, n = to - start;
 	struct vos_ver_df ver = rest->ver;
-	int rc;
 
 	rest->start = to;
 	if (n == len) {
 		*ret_ver = ver;
 		return 0;
 	}
-	rc = ver_cut(t, &ver, len, n, n, ret_ver, &rest->ver);
-	return rc;
+	return vos_ver_cut(t, &ver, start, len, n, n, ret_ver, &rest->ver);
 }
 
 /* The new version becomes a segment of its own, up to `to`. */
@@ -838,11 +630,9 @@ overwrite(struct vos_tx *t, uint64_t akey, struct vos_piece *piece, bool *ret_do
 	vos_dropped(t, old->epoch, t->ord.epoch);
 	if (piece->kind == VOS_VER_INLINE && old->kind == VOS_VER_INLINE &&
 	    old->rec_size == piece->rec_size) {
-		old->epoch = t->ord.epoch;
-		old->op = t->ord.op;
-		rc = heap_tx_write(t->tx, old->addr + old->ext_off, piece->buf, piece->bytes);
+		rc = vos_ver_rewrite(t, piece, old);
 	} else {
-		rc = ver_make(t, piece, &ver);
+		rc = vos_ver_make(t, piece, &ver);
 		if (rc == 0)
 			rc = vos_ver_free(t, old, seg.df.len);
 		*old = ver;
@@ -867,7 +657,7 @@ vos_arr_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, stru
 	rc = overwrite(t, akey, piece, &done);
 	if (rc != 0 || done)
 		return rc;
-	rc = ver_make(t, piece, &rest.ver);
+	rc = vos_ver_make(t, piece, &rest.ver);
 	while (rc == 0 && pos < rest.end) {
 		rc = seg_at_or_after(t, akey, pos, &seg);
 		if (rc == -DER_NONEXIST || (rc == 0 && seg.start >= rest.end)) {

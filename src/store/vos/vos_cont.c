@@ -44,11 +44,16 @@ static const struct btree_conf obj_tree_conf = {.kind = BTREE_LEX, .val_bytes = 
 static const struct btree_conf opid_tree_conf = {.kind = BTREE_LEX,
 						 .val_bytes = sizeof(union vos_opid_df)};
 
+struct create {
+	const uint8_t *uuid;
+	struct vos_cont_conf conf;
+};
+
 static int
 cont_create_tx(struct vos_tx *t, void *arg)
 {
-	const uint8_t *uuid = arg;
-	struct btree_key key = btree_key_buf(uuid, sizeof(uuid_t));
+	const struct create *c = arg;
+	struct btree_key key = btree_key_buf(c->uuid, sizeof(uuid_t));
 	struct vos_pool *pool = t->pool;
 	struct vos_cont_df *df;
 	uint64_t off;
@@ -60,8 +65,11 @@ cont_create_tx(struct vos_tx *t, void *arg)
 	if (rc != 0)
 		return rc;
 	df = heap_ptr(t->heap, off);
-	memcpy(df->uuid, uuid, sizeof(df->uuid));
+	memcpy(df->uuid, c->uuid, sizeof(df->uuid));
 	df->floor = UINT64_MAX;
+	df->csum_type = c->conf.csum_type;
+	df->csum_verify = c->conf.csum_verify;
+	df->csum_chunk = c->conf.csum_chunk;
 	df->id = pool->df->next_cont_id;
 	rc = heap_tx_add(t->tx, pool->df_off + offsetof(struct vos_pool_df, next_cont_id),
 			 sizeof(uint64_t));
@@ -76,16 +84,22 @@ cont_create_tx(struct vos_tx *t, void *arg)
 }
 
 int co_fn
-vos_cont_create(struct vos_pool *pool, const uuid_t uuid)
+vos_cont_create_with(struct vos_pool *pool, const uuid_t uuid, const struct vos_cont_conf *conf)
 {
+	struct create c = {.uuid = uuid};
 	struct vos_tx_args args = {
 	    .pool = pool,
 	    .heap_bytes = BTREE_OP_HEAP_BYTES + sizeof(struct vos_cont_df),
 	    .fn = cont_create_tx,
-	    .arg = (void *)uuid,
+	    .arg = &c,
 	    .wait = true,
 	};
 
+	if (conf != NULL)
+		c.conf = *conf;
+	if (c.conf.csum_type != 0 &&
+	    (csum_len(c.conf.csum_type) == 0 || c.conf.csum_chunk < VOS_CSUM_CHUNK_MIN))
+		return -DER_INVAL;
 	return vos_tx_run(&args);
 }
 
@@ -125,6 +139,12 @@ cont_load(struct vos_pool *pool, const uuid_t uuid, struct vos_cont *cont)
 	if (rc != 0)
 		return rc;
 	cont->df = heap_ptr(pool->heap, cont->df_off);
+	csum_fini(&cont->csum);
+	rc = csum_init(&cont->csum, cont->df->csum_type);
+	if (rc != 0)
+		return rc;
+	cont->csum_chunk = cont->df->csum_chunk;
+	cont->csum_verify = cont->df->csum_verify != 0;
 	return keep_load(pool, cont->df, &cont->keep, &cont->keep_nr);
 }
 
@@ -161,11 +181,13 @@ vos_cont_open(struct vos_pool *pool, const uuid_t uuid, struct vos_cont **ret_co
 		rc = cont_load(pool, uuid, cont);
 	while (heap_retry(pool->heap, &rc));
 	if (rc != 0) {
+		csum_fini(&cont->csum);
 		free(cont);
 		return rc;
 	}
 	other = cont_opened(pool, uuid); /* while a page was loaded */
 	if (other != NULL) {
+		csum_fini(&cont->csum);
 		free(cont->keep);
 		free(cont);
 		other->refs++;
@@ -194,8 +216,19 @@ vos_cont_close(struct vos_cont *cont)
 	heap_unpin(cont->pool->heap, cont->df_off, sizeof(*cont->df));
 	list_del(&cont->link);
 	vos_trim_destroy(cont->agg);
+	csum_fini(&cont->csum);
 	free(cont->keep);
 	free(cont);
+}
+
+void
+vos_cont_conf_get(const struct vos_cont *cont, struct vos_cont_conf *ret_conf)
+{
+	*ret_conf = (struct vos_cont_conf){
+	    .csum_type = cont->csum.type,
+	    .csum_chunk = cont->csum_chunk,
+	    .csum_verify = cont->csum_verify,
+	};
 }
 
 /* --- destroy -----------------------------------------------------------------------------------

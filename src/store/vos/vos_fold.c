@@ -43,6 +43,8 @@ struct content {
 	uint32_t bytes;
 	const uint8_t *data;   /* inline, or */
 	struct vos_run_df run; /* blk_nr != 0 */
+	const uint8_t *sum;    /* checksums of the value */
+	uint32_t sum_bytes;    /* 0 = none */
 };
 
 static enum vos_key_kind
@@ -73,6 +75,13 @@ data_at(uint8_t flags, uint32_t keys_len)
 	return flags & VOS_FOLD_NVME ? (at + 7) / 8 * 8 : at;
 }
 
+/* Bytes that the checksums of the value take, behind it. */
+static uint32_t
+sum_room(uint32_t sum_bytes)
+{
+	return sum_bytes == 0 ? 0 : 1 + sum_bytes;
+}
+
 /* --- reading ------------------------------------------------------------------------------ */
 
 static int
@@ -86,6 +95,7 @@ int
 vos_fold_get(struct heap *heap, uint64_t off, struct vos_fold *ret_f)
 {
 	const struct vos_fold_df *df = heap_try(heap, off, sizeof(*df));
+	const uint8_t *sum;
 	uint32_t at, len;
 
 	if (df == NULL)
@@ -98,7 +108,13 @@ vos_fold_get(struct heap *heap, uint64_t off, struct vos_fold *ret_f)
 		return damaged(off);
 	at = data_at(df->flags, df->dkey_len + df->akey_len);
 	len = df->flags & VOS_FOLD_NVME ? sizeof(struct vos_run_df) : df->bytes;
-	if (heap_try(heap, off, at + len) == NULL)
+	sum = df->flags & VOS_FOLD_SUM ? heap_try(heap, off + at + len, 1) : NULL;
+	if (heap_try(heap, off, at + len) == NULL || (df->flags & VOS_FOLD_SUM && sum == NULL))
+		return HEAP_MISS;
+	if (sum != NULL &&
+	    (*sum == 0 || *sum > (df->rec_size != 0 ? VOS_SUMS_HERE_MAX : CSUM_LEN_MAX)))
+		return damaged(off);
+	if (sum != NULL && heap_try(heap, off + at + len, 1 + *sum) == NULL)
 		return HEAP_MISS;
 	*ret_f = (struct vos_fold){
 	    .off = off,
@@ -115,6 +131,11 @@ vos_fold_get(struct heap *heap, uint64_t off, struct vos_fold *ret_f)
 		     .len = df->akey_len},
 	    .data = (const uint8_t *)df + at,
 	};
+	if (sum != NULL) {
+		ret_f->sum = sum + 1;
+		ret_f->sum_bytes = *sum;
+		ret_f->len += sum_room(*sum);
+	}
 	if (df->flags & VOS_FOLD_START)
 		memcpy(&ret_f->start, df + 1, sizeof(ret_f->start));
 	if (ret_f->nvme)
@@ -170,6 +191,7 @@ vos_fold_seg(struct heap *heap, uint64_t off, struct vos_seg *ret_seg)
 			   .rec_size = f.rec_size,
 			   .addr = f.nvme ? f.run.blk : off + f.data_at}},
 	};
+	vos_sums_here(&ret_seg->df.ver, f.sum, f.sum_bytes);
 	return 0;
 }
 
@@ -192,6 +214,8 @@ vos_fold_sv(struct heap *heap, uint64_t off, struct vos_sv *ret_sv)
 	    .kind = f.nvme ? VOS_VER_NVME : VOS_VER_INLINE,
 	    .cap = f.nvme ? 1 : f.bytes,
 	    .data = f.data,
+	    .sum_len = f.sum_bytes,
+	    .sum = f.sum,
 	};
 	return 0;
 }
@@ -202,14 +226,27 @@ static uint8_t
 flags_of(const struct content *c)
 {
 	return (c->array ? VOS_FOLD_ARRAY : 0) | (c->start != 0 ? VOS_FOLD_START : 0) |
-	       (c->run.blk_nr != 0 ? VOS_FOLD_NVME : 0);
+	       (c->run.blk_nr != 0 ? VOS_FOLD_NVME : 0) | (c->sum_bytes != 0 ? VOS_FOLD_SUM : 0);
 }
 
 static uint32_t
 len_of(const struct content *c)
 {
 	return data_at(flags_of(c), c->dkey.len + c->akey.len) +
-	       (c->run.blk_nr != 0 ? sizeof(c->run) : c->bytes);
+	       (c->run.blk_nr != 0 ? sizeof(c->run) : c->bytes) + sum_room(c->sum_bytes);
+}
+
+/* The value, or where it is, and its checksums, into their place. */
+static void
+put_data(uint8_t *p, const struct content *c)
+{
+	uint32_t len = c->run.blk_nr != 0 ? sizeof(c->run) : c->bytes;
+
+	memcpy(p, c->run.blk_nr != 0 ? (const void *)&c->run : c->data, len);
+	if (c->sum_bytes == 0)
+		return;
+	p[len] = c->sum_bytes;
+	memcpy(p + len + 1, c->sum, c->sum_bytes);
 }
 
 static void
@@ -246,11 +283,7 @@ fold_make(struct vos_tx *t, const struct content *c, uint64_t *ret_off)
 		memcpy(df + 1, &c->start, sizeof(c->start));
 	copy_key(&p, &c->dkey);
 	copy_key(&p, &c->akey);
-	p = (uint8_t *)df + data_at(flags, c->dkey.len + c->akey.len);
-	if (flags & VOS_FOLD_NVME)
-		memcpy(p, &c->run, sizeof(c->run));
-	else
-		memcpy(p, c->data, c->bytes);
+	put_data((uint8_t *)df + data_at(flags, c->dkey.len + c->akey.len), c);
 	return 0;
 }
 
@@ -268,13 +301,16 @@ content_of(const struct vos_tx *t, enum vos_key_kind top, const struct vos_key *
 	    .rec_size = array ? piece->rec_size : 0,
 	    .bytes = piece->bytes,
 	    .data = piece->buf,
+	    .sum = piece->sum,
+	    .sum_bytes = piece->sum_bytes,
 	};
 	if (dkey != NULL)
 		ret_c->dkey = *dkey;
 	if (akey != NULL)
 		ret_c->akey = *akey;
 	if (t->ord.op > UINT16_MAX || piece->bytes == 0 || piece->bytes > UINT32_MAX ||
-	    ret_c->dkey.len + ret_c->akey.len > FOLD_KEYS_MAX)
+	    ret_c->dkey.len + ret_c->akey.len > FOLD_KEYS_MAX ||
+	    (array && piece->sum_bytes > VOS_SUMS_HERE_MAX))
 		return false;
 	if (piece->kind == VOS_VER_NVME) {
 		assert(piece->ext_nr == 1);
@@ -310,6 +346,8 @@ content_again(const struct vos_fold *f)
 	    .bytes = f->bytes,
 	    .data = f->data,
 	    .run = f->run,
+	    .sum = f->sum,
+	    .sum_bytes = f->sum_bytes,
 	};
 }
 
@@ -362,11 +400,12 @@ value_unfold(struct vos_tx *t, const struct vos_fold *f, uint64_t *ret_child,
 	struct vos_sv_df *sv;
 	struct vos_seg seg;
 	uint64_t off, data;
+	uint32_t data_len;
 	int rc;
 
 	if (!f->array) {
-		rc =
-		    heap_alloc(t->tx, sizeof(*sv) + (f->nvme ? sizeof(f->run) : f->bytes), 0, &off);
+		data_len = f->nvme ? sizeof(f->run) : f->bytes;
+		rc = heap_alloc(t->tx, sizeof(*sv) + data_len + f->sum_bytes, 0, &off);
 		if (rc != 0)
 			return rc;
 		sv = heap_ptr(t->heap, off);
@@ -375,7 +414,10 @@ value_unfold(struct vos_tx *t, const struct vos_fold *f, uint64_t *ret_child,
 		sv->kind = f->nvme ? VOS_VER_NVME : VOS_VER_INLINE;
 		sv->size = f->bytes;
 		sv->cap = f->nvme ? 1 : f->bytes;
-		memcpy(sv->data, f->data, f->nvme ? sizeof(f->run) : f->bytes);
+		sv->csum_len = f->sum_bytes;
+		memcpy(sv->data, f->data, data_len);
+		if (f->sum_bytes != 0)
+			memcpy(sv->data + data_len, f->sum, f->sum_bytes);
 		*ret_child = off;
 		*ret_tag = VOS_CHILD_SV;
 		return 0;
@@ -479,7 +521,7 @@ rewrite(struct vos_tx *t, const struct vos_fold *f, const struct content *c,
 		return rc;
 	df->epoch = c->ord.epoch;
 	df->op = c->ord.op;
-	memcpy((uint8_t *)df + f->data_at, f->nvme ? (const void *)&c->run : c->data, data_len);
+	put_data((uint8_t *)df + f->data_at, c);
 	return 0;
 }
 
@@ -513,7 +555,8 @@ overwrite(struct vos_tx *t, const struct vos_path *path, const struct vos_punche
 	rc = run_free(t, &f);
 	if (rc != 0)
 		return rc;
-	if (c.bytes == f.bytes && c.start == f.start && (c.run.blk_nr != 0) == f.nvme)
+	if (c.bytes == f.bytes && c.start == f.start && (c.run.blk_nr != 0) == f.nvme &&
+	    c.sum_bytes == f.sum_bytes)
 		return rewrite(t, &f, &c, piece);
 	rc = content_make(t, &c, piece, &new_off);
 	if (rc == 0)

@@ -20,7 +20,7 @@
 #include "store/tree/btree.h"
 
 #define VOS_MAGIC 0x31534f5644414f44ull /* "DOADVOS1" */
-enum { VOS_FORMAT_VERSION = 2 };
+enum { VOS_FORMAT_VERSION = 3 };
 
 /* Order of versions and punches: epoch first, then the operation number within a transaction. */
 struct vos_ord_df {
@@ -48,17 +48,21 @@ static_assert(sizeof(struct vos_pool_df) <= HEAP_ROOT_BYTES, "root area");
 
 struct vos_cont_df {
 	uint8_t uuid[16];
-	uint64_t id;        /* never used again in this pool */
-	uint64_t dying;     /* next in the pool's list of containers being reclaimed */
-	uint64_t max_epoch; /* highest epoch committed here */
-	uint64_t low_epoch; /* a read at or above it is exact for every key */
-	uint64_t agg_epoch; /* updates and punches at or below it are refused */
-	uint64_t floor;     /* what reads at or above it need is kept */
-	uint64_t keep;      /* vos_keep_df: further epochs whose reads are kept */
+	uint64_t id;         /* never used again in this pool */
+	uint64_t dying;      /* next in the pool's list of containers being reclaimed */
+	uint64_t max_epoch;  /* highest epoch committed here */
+	uint64_t low_epoch;  /* a read at or above it is exact for every key */
+	uint64_t agg_epoch;  /* updates and punches at or below it are refused */
+	uint64_t floor;      /* what reads at or above it need is kept */
+	uint64_t keep;       /* vos_keep_df: further epochs whose reads are kept */
+	uint16_t csum_type;  /* DAOS_PROP_CO_CSUM_*; of every value, 0 = they have none */
+	uint8_t csum_verify; /* 1: checksums that come with a value are checked first */
+	uint8_t pad;
+	uint32_t csum_chunk; /* bytes */
 	struct btree_root_df objs;
 	struct btree_root_df opids;
 };
-static_assert(sizeof(struct vos_cont_df) == 136, "format");
+static_assert(sizeof(struct vos_cont_df) == 144, "format");
 
 struct vos_keep_df {
 	uint64_t nr;
@@ -102,7 +106,8 @@ enum vos_fold_flags {
 	VOS_FOLD_ARRAY = 1 << 0, /* else a single value */
 	VOS_FOLD_START = 1 << 1, /* the array does not begin with record 0 */
 	VOS_FOLD_NVME = 1 << 2,  /* the value is in blocks */
-	VOS_FOLD_FLAGS = 7,
+	VOS_FOLD_SUM = 1 << 3,   /* the value has checksums */
+	VOS_FOLD_FLAGS = 15,
 };
 
 /* An object, dkey or akey whose only descendants are one dkey, one akey and one version of a value,
@@ -117,7 +122,8 @@ struct vos_fold_df {
 	uint32_t bytes;    /* of the value */
 	uint32_t rec_size; /* ARRAY: bytes per record, a divisor of bytes */
 	uint8_t rest[];    /* START: u64 first record; dkey; akey; then the value, or, from the next
-			    * multiple of 8 on, its vos_run_df */
+			    * multiple of 8 on, its vos_run_df; SUM: u8 length of the checksums, which
+			    * follow (an array's are at most 4 bytes) */
 };
 static_assert(sizeof(struct vos_fold_df) == 24, "format");
 
@@ -146,9 +152,9 @@ struct vos_sv_df {
 	uint64_t size; /* bytes of the value */
 	uint16_t op;
 	uint8_t kind;
-	uint8_t pad;
-	uint32_t cap;   /* INLINE: bytes data[] can take; LIST: number of runs */
-	uint8_t data[]; /* INLINE: the value; NVME: vos_run_df; LIST: vos_run_df[cap] */
+	uint8_t csum_len; /* bytes of the checksum, which follows the payload; 0 = none */
+	uint32_t cap;     /* INLINE: bytes data[] can take; LIST: number of runs */
+	uint8_t data[];   /* INLINE: the value; NVME: vos_run_df; LIST: vos_run_df[cap] */
 };
 static_assert(sizeof(struct vos_sv_df) == 32, "format");
 
@@ -159,8 +165,10 @@ struct vos_run_df {
 static_assert(sizeof(struct vos_run_df) == 16, "format");
 
 /* A version of an array segment. The bytes of its records are [ext_off, ext_off + len * rec_size)
- * of what addr names. INLINE: a heap object. NVME: blocks from addr on, ext_off < 4096, owned
- * alone. COUNTED: a vos_ext_df. */
+ * of what addr names. INLINE: a heap object. NVME: blocks from addr on, owned alone. COUNTED: a
+ * vos_ext_df. Checksums cover these records and perhaps some before and behind them, which are in
+ * the storage too; the first covered byte of NVME is in the first block. csum_tag, low two bits: 0
+ * no checksums, 1 they are csum itself, 2 vos_csum_df at (csum | (csum_tag >> 2) << 32) * 16. */
 struct vos_ver_df {
 	uint64_t epoch;
 	uint64_t addr;
@@ -169,10 +177,19 @@ struct vos_ver_df {
 	uint32_t rec_size;
 	uint16_t op;
 	uint8_t kind;
-	uint8_t pad;
-	uint32_t pad2;
+	uint8_t csum_tag;
+	uint32_t csum;
 };
 static_assert(sizeof(struct vos_ver_df) == 40, "format");
+
+/* Checksums of a version of a segment: one for each chunk of the container's grid that the covered
+ * records touch, over those of its records that are covered. */
+struct vos_csum_df {
+	uint32_t pre;  /* records covered in front of the segment, fewer than in a chunk */
+	uint32_t post; /* and behind it */
+	uint8_t sum[];
+};
+static_assert(sizeof(struct vos_csum_df) == 8, "format");
 
 /* Segment of an array: [start, start + len), start being the key. Segments do not overlap; all
  * versions of a segment cover all of it. */

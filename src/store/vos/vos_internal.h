@@ -19,6 +19,7 @@
 #include "store/space/space.h"
 #include "store/tree/btree.h"
 #include "store/vos/vos.h"
+#include "store/vos/vos_csum.h"
 #include "store/vos/vos_format.h"
 
 enum {
@@ -37,6 +38,8 @@ enum {
 	/* Inline data larger than this is shared when a segment is split, smaller is copied. */
 	VOS_COPY_MAX = 4096,
 	VOS_PIECE_BYTES_MAX = DATA_VIEW_BLOCKS_MAX * SPACE_BLOCK,
+	/* Checksums of one piece, so that to cut it copies little. */
+	VOS_PIECE_SUMS_MAX = 8192,
 	/* Records looked at between two yields of a listing. */
 	VOS_LIST_TURN = 512,
 };
@@ -115,6 +118,10 @@ struct vos_pool {
 	bool reclaim_running;
 	bool closing;
 	struct co_waitq reclaim_done;
+	/* checksums of values (vos_csum.c) */
+	void (*csum_fn)(const struct vos_csum_event *ev, void *arg);
+	void *csum_arg;
+	struct vos_csum_stats csum_stats;
 	char name[64];
 };
 
@@ -138,6 +145,9 @@ struct vos_cont {
 	uint32_t keep_nr;
 	struct vos_trim *agg; /* aggregation under way */
 	bool agg_running;
+	struct csum csum; /* len 0: values have no checksums */
+	uint32_t csum_chunk;
+	bool csum_verify; /* what callers give is checked when it is stored */
 	uint64_t
 	    agg_done; /* the last aggregation that was finished; 0 = none, or keep has changed */
 };
@@ -401,8 +411,10 @@ struct vos_piece {
 	uint64_t nr;  /* records; single value: 1 */
 	uint64_t bytes;
 	uint64_t rec_size;
-	uint8_t kind;    /* VOS_VER_PUNCH, INLINE, NVME, LIST (single values) */
-	uint8_t *buf;    /* INLINE */
+	uint8_t kind; /* VOS_VER_PUNCH, INLINE, NVME, LIST (single values) */
+	uint8_t *buf; /* INLINE */
+	uint8_t *sum; /* checksums, one for each chunk it touches; NULL = none */
+	uint32_t sum_bytes;
 	uint32_t ext_nr; /* NVME, LIST: number of runs */
 	const struct space_ext *ext;
 	bool published; /* the transaction under way took the blocks */
@@ -423,6 +435,8 @@ struct vos_sv {
 	uint8_t kind;        /* vos_ver_kind */
 	uint32_t cap;        /* INLINE: bytes data can take; LIST: number of runs */
 	const uint8_t *data; /* as in struct vos_sv_df */
+	uint8_t sum_len;
+	const uint8_t *sum; /* checksum of the value; NULL = none */
 };
 /* The version at off (child of the akey, or an older one). HEAP_MISS, -DER_CSUM. */
 int vos_sv_get(struct heap *heap, const struct vos_krec *akey, uint64_t off, struct vos_sv *ret_sv);
@@ -493,8 +507,25 @@ int vos_seg_iter_get(struct vos_seg_iter *it, struct vos_seg *ret_seg);
 /* The version of a segment seen at epoch; *ret_found false = a hole. */
 int vos_ver_find(struct heap *heap, const struct vos_seg_df *seg, uint64_t epoch,
 		 struct vos_ord hidden, struct vos_ver_df *ret_ver, bool *ret_found);
+
+/* --- their storage (vos_ver.c) -------------------------------------------------------------- */
+
+/* The storage of new data. */
+int vos_ver_make(struct vos_tx *t, struct vos_piece *piece, struct vos_ver_df *ver);
+/* New inline data in place of those of an inline version of the same size. */
+int vos_ver_rewrite(struct vos_tx *t, struct vos_piece *piece, struct vos_ver_df *ver);
 /* Give the storage of `len` records of a version back (the vos_ver_df itself is the caller's). */
 int vos_ver_free(struct vos_tx *t, const struct vos_ver_df *ver, uint64_t len);
+/* Of a version of [start, start + len) keep the first `a` records as *left and those from `b` on as
+ * *right, both not empty; what is between is given up. Epochs and the chain are copied as they are.
+ */
+int vos_ver_cut(struct vos_tx *t, const struct vos_ver_df *ver, uint64_t start, uint64_t len,
+		uint64_t a, uint64_t b, struct vos_ver_df *left, struct vos_ver_df *right);
+/* Keep only the first `keep` records; only what follows the first `cut`. */
+int vos_ver_trim_tail(struct vos_tx *t, struct vos_ver_df *ver, uint64_t start, uint64_t len,
+		      uint64_t keep);
+int vos_ver_trim_head(struct vos_tx *t, struct vos_ver_df *ver, uint64_t start, uint64_t len,
+		      uint64_t cut);
 
 static inline struct vos_ord
 vos_sv_ord(const struct vos_sv *sv)

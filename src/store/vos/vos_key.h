@@ -41,6 +41,8 @@ struct vos_fold {
 	uint32_t len;     /* of the record */
 	const uint8_t *data;
 	struct vos_run_df run;
+	const uint8_t *sum; /* checksums of the value */
+	uint32_t sum_bytes; /* 0 = none */
 };
 
 bool vos_fold_is(uint8_t kind);

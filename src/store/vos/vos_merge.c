@@ -22,6 +22,10 @@
  *            logarithmic number of times while an array grows; extents of MERGE_ENOUGH are never
  *            copied for the sake of their neighbours.
  *
+ * Where values have checksums all four read what they touch and compare it; what results has new
+ * checksums, over itself only, so that what was kept around it for the old ones comes back. For
+ * that alone a segment becomes its `own` too. What does not agree is reported and left as it is.
+ *
  * Each step looks at a bounded number of segments and does at most one of these. Data is read while
  * its space is held, written to reserved blocks and durable, and then one transaction puts the new
  * version in place of the old ones and frees those. If a segment, or what reads need, changed in
@@ -49,6 +53,7 @@ struct mver {
 	struct vos_ver_df df;
 	uint64_t off;          /* 0: the one in the segment */
 	struct vos_ext_df ext; /* of COUNTED */
+	uint64_t pre, post;    /* records around the segment that are kept for its checksums */
 };
 
 struct mseg {
@@ -82,6 +87,8 @@ struct layer {
 	uint32_t rec_size;
 	uint8_t kind;
 	uint8_t *buf;
+	uint8_t *sum; /* checksums of what it will be, which covers nothing else */
+	uint64_t sum_bytes;
 	struct space_ext ext;
 	bool reserved;
 	bool published;
@@ -102,6 +109,8 @@ struct vos_merge {
 	uint64_t force; /* counted extent being compacted: its users in [force_at, force_end) */
 	uint64_t force_at, force_end;
 	bool incomplete; /* something was left for another time */
+	uint8_t *sums;   /* what was stored for the group's blocks, in the order they are read */
+	uint8_t *span;   /* bytes that checksums cover, when they are more than is wanted */
 	/* filled by the transaction: the group as it is now */
 	struct window now;
 };
@@ -171,6 +180,8 @@ adjacent(const struct mver *a, uint64_t a_len, const struct mver *b)
 
 	if (a->df.kind != b->df.kind)
 		return false;
+	if (a->df.kind == VOS_VER_NVME && a->post + b->pre != 0)
+		return false; /* later, when each is down to itself */
 	switch (a->df.kind) {
 	case VOS_VER_PUNCH:
 		return true;
@@ -200,19 +211,23 @@ joinable(const struct window *w, const struct mseg *a, const struct mseg *b)
 
 /* Append a segment to the window. *ret_fit false: it cannot take part at all (or not now). */
 static int
-window_add(struct heap *heap, uint64_t below, struct window *w, const struct vos_seg *seg,
-	   bool *ret_fit)
+window_add(const struct vos_trim *trim, struct window *w, const struct vos_seg *seg, bool *ret_fit)
 {
+	const struct vos_cont *cont = trim->cont;
+	struct heap *heap = cont->pool->heap;
 	struct mseg *s = &w->seg[w->seg_nr];
 	struct vos_ver_df ver = seg->df.ver;
+	struct vos_sums sums;
 	uint64_t off = 0;
+	int rc;
 
 	*s = (struct mseg){.start = seg->start, .len = seg->df.len, .ver = w->ver_nr};
 	*ret_fit = false;
 	for (;;) {
 		struct mver *v = &w->ver[w->ver_nr + s->nr];
 
-		if (ver.epoch > below || s->nr == MERGE_LAYERS || w->ver_nr + s->nr == MERGE_VERS)
+		if (ver.epoch > trim->below || s->nr == MERGE_LAYERS ||
+		    w->ver_nr + s->nr == MERGE_VERS)
 			return 0;
 		*v = (struct mver){.df = ver, .off = off};
 		if (ver.kind == VOS_VER_COUNTED) {
@@ -222,6 +237,11 @@ window_add(struct heap *heap, uint64_t below, struct window *w, const struct vos
 				return HEAP_MISS;
 			v->ext = *ext;
 		}
+		rc = vos_sums_get(heap, cont, &v->df, s->start, s->len, &sums);
+		if (rc != 0)
+			return rc;
+		v->pre = sums.pre;
+		v->post = sums.post;
 		s->bytes += ver_bytes(v, s->len);
 		s->nr++;
 		off = ver.older;
@@ -377,7 +397,19 @@ chosen(struct vos_merge *m, enum merge_op op, uint32_t lo, uint32_t nr)
 	m->nr = nr;
 }
 
-/* Does a segment use this counted extent? ext 0: is it the only user of one? */
+/* Are there blocks of its own that only checksums need? */
+static bool
+keeps_more(const struct mver *v, uint64_t len)
+{
+	uint64_t begin = v->df.ext_off, end = begin + ver_bytes(v, len);
+	uint64_t rec_size = v->df.rec_size;
+
+	return v->df.kind == VOS_VER_NVME &&
+	       (begin >= SPACE_BLOCK || blocks_of(end + v->post * rec_size) != blocks_of(end));
+}
+
+/* Does a segment use this counted extent? ext 0: is it the only user of one, or has it blocks to
+ * give back? */
 static const struct mver *
 user_of(const struct vos_merge *m, const struct mseg *s, uint64_t ext)
 {
@@ -389,6 +421,8 @@ user_of(const struct vos_merge *m, const struct mseg *s, uint64_t ext)
 		if (v->df.kind == VOS_VER_COUNTED &&
 		    (ext == 0 ? v->ext.refs == 1 : v->df.addr == ext))
 			return v;
+		if (ext == 0 && keeps_more(v, s->len))
+			return v;
 	}
 	return NULL;
 }
@@ -397,7 +431,8 @@ user_of(const struct vos_merge *m, const struct mseg *s, uint64_t ext)
 static enum merge_op
 own_how(const struct mver *v, const struct mseg *s)
 {
-	return v->ext.kind == VOS_VER_INLINE && ver_bytes(v, s->len) * 2 <= v->ext.blk_nr
+	return v->df.kind == VOS_VER_COUNTED && v->ext.kind == VOS_VER_INLINE &&
+		       ver_bytes(v, s->len) * 2 <= v->ext.blk_nr
 		   ? MERGE_REWRITE
 		   : MERGE_OWN;
 }
@@ -406,6 +441,18 @@ static uint64_t
 enough(const struct vos_merge *m)
 {
 	return m->trim->cont->pool->space == NULL ? MERGE_INLINE / 2 : MERGE_ENOUGH;
+}
+
+/* Bytes that may become one segment. Its checksums are to be few enough to be cut with it. */
+static uint64_t
+max_group(const struct vos_cont *cont)
+{
+	uint64_t max = cont->pool->space == NULL ? MERGE_INLINE : MERGE_BYTES, sums;
+
+	if (cont->csum.len == 0)
+		return max;
+	sums = (uint64_t)VOS_PIECE_SUMS_MAX / cont->csum.len * cont->csum_chunk;
+	return sums < max ? sums : max;
 }
 
 /* The leftmost run in [lo, hi) that is worth rewriting. */
@@ -454,7 +501,8 @@ choose_join(struct vos_merge *m)
 
 		for (i = lo + 1; i < w->seg_nr; i++) {
 			bytes += w->seg[i].bytes;
-			if (bytes > MERGE_BYTES || !joinable(w, &w->seg[i - 1], &w->seg[i]))
+			if (bytes > max_group(m->trim->cont) ||
+			    !joinable(w, &w->seg[i - 1], &w->seg[i]))
 				break;
 		}
 		if (i - lo >= 2) {
@@ -504,7 +552,7 @@ static bool
 plan_seg(struct vos_merge *m, const struct vos_punches *p, const struct vos_seg *seg, bool fit)
 {
 	const struct vos_trim *trim = m->trim;
-	uint64_t max_bytes = trim->cont->pool->space == NULL ? MERGE_INLINE : MERGE_BYTES;
+	uint64_t max_bytes = max_group(trim->cont);
 	struct window *w = &m->w;
 
 	if (!fit) {
@@ -565,7 +613,7 @@ plan(struct vos_merge *m)
 		if (rc == 0 && m->force != 0 && seg.start >= m->force_end)
 			break;
 		if (rc == 0)
-			rc = window_add(heap, trim->below, w, &seg, &fit);
+			rc = window_add(trim, w, &seg, &fit);
 		if (rc != 0)
 			break;
 		stop = plan_seg(m, &p, &seg, fit);
@@ -651,8 +699,13 @@ layers_fini(struct vos_merge *m)
 		if (ly->reserved && !ly->published)
 			space_cancel(pool->space, &ly->ext);
 		free(ly->buf);
+		free(ly->sum);
 		*ly = (struct layer){0};
 	}
+	free(m->sums);
+	m->sums = NULL;
+	free(m->span);
+	m->span = NULL;
 }
 
 /* Where the bytes of a version are. */
@@ -665,39 +718,129 @@ storage_of(const struct mver *v, uint8_t *ret_kind, uint64_t *ret_addr)
 	*ret_addr = counted ? v->ext.addr : v->df.addr;
 }
 
-/* Copy what lies in the heap. One turn. */
+/* The stored bytes that the checksums of a part cover do not agree. */
+static int
+damaged(struct vos_merge *m, uint32_t i, uint32_t l, uint64_t bad, uint64_t bad_nr, uint64_t span)
+{
+	const struct vos_trim_level *lv = m->trim->pos.level;
+	const struct mver *v = group_ver(m, i, l);
+	const struct vos_keybuf *dkey = &lv[VOS_TRIM_DKEY].key, *akey = &lv[VOS_TRIM_AKEY].key;
+	struct vos_csum_event ev = {
+	    .found = VOS_CSUM_MERGE,
+	    .dkey = {.iov_buf = dkey->buf, .iov_len = dkey->len, .iov_buf_len = dkey->len},
+	    .akey = {.iov_buf = akey->buf, .iov_len = akey->len, .iov_buf_len = akey->len},
+	    .recx = {.rx_idx = bad, .rx_nr = bad_nr},
+	    .epoch = v->df.epoch,
+	    .dev_off = span + (bad - (group_seg(m, i)->start - v->pre)) * v->df.rec_size,
+	};
+	uint64_t addr;
+	uint8_t kind;
+
+	storage_of(v, &kind, &addr);
+	ev.nvme = kind == VOS_VER_NVME;
+	vos_oid_decode(lv[VOS_TRIM_OBJ].key.buf, &ev.oid);
+	vos_csum_report(m->trim->cont, &ev);
+	return -DER_CSUM;
+}
+
+/* Compare what is at `p`, all that the checksums of a part cover. */
+static int
+part_check(struct vos_merge *m, uint32_t i, uint32_t l, void *p, const uint8_t *sum, uint64_t at)
+{
+	struct vos_cont *cont = m->trim->cont;
+	const struct mseg *s = group_seg(m, i);
+	const struct mver *v = group_ver(m, i, l);
+	uint64_t nr = v->pre + s->len + v->post, bad, bad_nr;
+	struct iovec iov = {p, nr * v->df.rec_size};
+	struct iov_iter it;
+
+	iov_iter_init(&it, &iov, 1);
+	cont->pool->csum_stats.checked_bytes += iov.iov_len;
+	if (vos_sums_check(cont, s->start - v->pre, nr, v->df.rec_size, &it, sum, &bad, &bad_nr))
+		return 0;
+	return damaged(m, i, l, bad, bad_nr, at);
+}
+
+static uint64_t
+span_bytes(const struct mver *v, uint64_t len)
+{
+	return (v->pre + len + v->post) * v->df.rec_size;
+}
+
+/* Copy what lies in the heap, and the checksums of what does not. One turn. */
 static int
 copy_inline(struct vos_merge *m)
 {
-	struct heap *heap = m->trim->cont->pool->heap;
-	uint64_t addr, bytes;
+	struct vos_cont *cont = m->trim->cont;
+	struct heap *heap = cont->pool->heap;
+	uint64_t addr, bytes, at = 0;
+	struct vos_sums sums;
 	uint32_t i, l;
 	uint8_t kind;
+	int rc = 0;
 
 	for (l = 0; l < group_seg(m, 0)->nr; l++) {
-		uint8_t *dst = m->layer[l].buf;
+		uint8_t *dst = m->layer[l].buf, *src;
 
 		for (i = 0; i < m->nr; i++, dst += bytes) {
+			const struct mseg *s = group_seg(m, i);
 			const struct mver *v = group_ver(m, i, l);
-			const void *src;
+			uint64_t before = v->pre * v->df.rec_size;
 
-			bytes = ver_bytes(v, group_seg(m, i)->len);
-			storage_of(v, &kind, &addr);
-			if (kind != VOS_VER_INLINE)
+			bytes = ver_bytes(v, s->len);
+			if (bytes == 0)
 				continue;
-			src = heap_try(heap, addr + v->df.ext_off, bytes);
+			rc = vos_sums_get(heap, cont, &v->df, s->start, s->len, &sums);
+			if (rc != 0)
+				return rc;
+			storage_of(v, &kind, &addr);
+			if (kind != VOS_VER_INLINE) {
+				if (sums.sum != NULL)
+					memcpy(m->sums + at, sums.sum, sums.nr * cont->csum.len);
+				at += sums.nr * cont->csum.len;
+				continue;
+			}
+			addr += v->df.ext_off - before;
+			src = heap_try(heap, addr, span_bytes(v, s->len));
 			if (src == NULL)
 				return HEAP_MISS;
-			memcpy(dst, src, bytes);
+			if (sums.sum != NULL)
+				rc = part_check(m, i, l, src, sums.sum, addr);
+			if (rc != 0)
+				return rc;
+			memcpy(dst, src + before, bytes);
 		}
 	}
 	return 0;
 }
 
+/* Read one part; with checksums all that they cover, and compare. */
+static int co_fn
+read_part(struct vos_merge *m, uint32_t i, uint32_t l, uint8_t *dst, const uint8_t *sum)
+{
+	struct data *data = m->trim->cont->pool->data;
+	const struct mver *v = group_ver(m, i, l);
+	uint64_t len = group_seg(m, i)->len, before = v->pre * v->df.rec_size, addr;
+	uint64_t span = span_bytes(v, len);
+	bool more = v->pre + v->post != 0;
+	uint8_t *p = more ? m->span : dst, kind;
+	int rc;
+
+	storage_of(v, &kind, &addr);
+	addr = addr * SPACE_BLOCK + v->df.ext_off - before;
+	rc = data_read(data, addr, p, span);
+	if (rc == 0 && sum != NULL)
+		rc = part_check(m, i, l, p, sum, addr);
+	if (rc == 0 && more)
+		memcpy(dst, p + before, ver_bytes(v, len));
+	return rc;
+}
+
 static int co_fn
 read_blocks(struct vos_merge *m)
 {
-	struct vos_pool *pool = m->trim->cont->pool;
+	const struct vos_cont *cont = m->trim->cont;
+	const uint8_t *sum = m->sums;
 	uint64_t addr, bytes;
 	uint32_t i, l;
 	uint8_t kind;
@@ -707,16 +850,76 @@ read_blocks(struct vos_merge *m)
 		uint8_t *dst = m->layer[l].buf;
 
 		for (i = 0; rc == 0 && i < m->nr; i++, dst += bytes) {
+			const struct mseg *s = group_seg(m, i);
 			const struct mver *v = group_ver(m, i, l);
 
-			bytes = ver_bytes(v, group_seg(m, i)->len);
+			bytes = ver_bytes(v, s->len);
 			storage_of(v, &kind, &addr);
-			if (kind == VOS_VER_NVME)
-				rc = data_read(pool->data, addr * SPACE_BLOCK + v->df.ext_off, dst,
-					       bytes);
+			if (bytes == 0 || kind != VOS_VER_NVME)
+				continue;
+			rc = read_part(m, i, l, dst, sum);
+			if (sum != NULL)
+				sum += vos_sums_bytes(cont, s->start - v->pre,
+						      v->pre + s->len + v->post, v->df.rec_size);
 		}
 	}
 	return rc;
+}
+
+/* Memory for the checksums that are stored, and those that will be. */
+static int
+sums_alloc(struct vos_merge *m)
+{
+	const struct vos_cont *cont = m->trim->cont;
+	uint64_t stored = 0, span = 0, nr = 0;
+	uint32_t i, l;
+
+	for (i = 0; i < m->nr; i++)
+		nr += group_seg(m, i)->len;
+	for (l = 0; l < group_seg(m, 0)->nr; l++) {
+		struct layer *ly = &m->layer[l];
+
+		if (ly->kind == VOS_VER_PUNCH)
+			continue;
+		for (i = 0; i < m->nr; i++) {
+			const struct mseg *s = group_seg(m, i);
+			const struct mver *v = group_ver(m, i, l);
+			uint64_t bytes = span_bytes(v, s->len);
+
+			stored += vos_sums_bytes(cont, s->start - v->pre, v->pre + s->len + v->post,
+						 v->df.rec_size);
+			if (v->pre + v->post != 0 && bytes > span)
+				span = bytes;
+		}
+		ly->sum_bytes = vos_sums_bytes(cont, group_seg(m, 0)->start, nr, ly->rec_size);
+		ly->sum = mem_alloc(ly->sum_bytes);
+		if (ly->sum == NULL)
+			return -DER_NOMEM;
+	}
+	m->sums = stored == 0 ? NULL : mem_alloc(stored);
+	m->span = span == 0 ? NULL : mem_alloc(span);
+	return (stored != 0 && m->sums == NULL) || (span != 0 && m->span == NULL) ? -DER_NOMEM : 0;
+}
+
+/* Checksums of the layers as they will be. */
+static void
+sums_make(struct vos_merge *m)
+{
+	struct vos_cont *cont = m->trim->cont;
+	uint32_t l;
+
+	for (l = 0; l < group_seg(m, 0)->nr; l++) {
+		struct layer *ly = &m->layer[l];
+		struct iovec iov = {ly->buf, ly->bytes};
+		struct iov_iter it;
+
+		if (ly->sum == NULL)
+			continue;
+		iov_iter_init(&it, &iov, 1);
+		cont->pool->csum_stats.made_bytes += ly->bytes;
+		vos_sums_make(cont, group_seg(m, 0)->start, ly->bytes / ly->rec_size, ly->rec_size,
+			      &it, ly->sum);
+	}
 }
 
 /* Blocks for what goes to the NVMe tier. */
@@ -760,6 +963,9 @@ gather(struct vos_merge *m)
 		if (ly->buf == NULL)
 			return -DER_NOMEM;
 	}
+	rc = m->trim->cont->csum.len == 0 ? 0 : sums_alloc(m);
+	if (rc != 0)
+		return rc;
 	if (pool->space != NULL)
 		space_hold(pool->space, &hold);
 	rc = copy_inline(m);
@@ -767,6 +973,8 @@ gather(struct vos_merge *m)
 		rc = read_blocks(m);
 	if (pool->space != NULL)
 		space_release(pool->space, &hold);
+	if (rc == 0)
+		sums_make(m);
 	return rc;
 }
 
@@ -804,7 +1012,7 @@ unchanged(struct vos_merge *m, struct vos_tx *t, const struct vos_krec *k,
 
 		rc = vos_seg_find(t->heap, k, BTREE_EQ, was->start, &seg);
 		if (rc == 0)
-			rc = window_add(t->heap, m->trim->below, now, &seg, &fit);
+			rc = window_add(m->trim, now, &seg, &fit);
 		if (rc == -DER_NONEXIST || (rc == 0 && !fit))
 			return -DER_TX_RESTART;
 		if (rc != 0)
@@ -844,30 +1052,33 @@ layer_rewrite(struct vos_merge *m, struct vos_tx *t, struct layer *ly, struct vo
 	return rc;
 }
 
-/* A counted extent becomes its only user's own. */
+/* A counted extent becomes its only user's own; blocks that it does not show come back. */
 static int
 layer_own(struct vos_tx *t, const struct mver *v, uint64_t len, struct vos_ver_df *df)
 {
-	const struct vos_ext_df *ext = &v->ext;
-	uint64_t head = v->df.ext_off / SPACE_BLOCK, end;
+	uint64_t head = v->df.ext_off / SPACE_BLOCK, end, had;
+	bool counted = v->df.kind == VOS_VER_COUNTED;
 	struct space_ext dead;
-	int rc;
+	uint64_t addr;
+	int rc = 0;
 
-	if (v->df.kind != VOS_VER_COUNTED || ext->refs != 1)
+	if (counted && v->ext.refs != 1)
 		return 0;
-	df->kind = ext->kind;
-	df->addr = ext->addr;
-	rc = heap_free(t->tx, v->df.addr);
-	if (rc != 0 || ext->kind == VOS_VER_INLINE)
+	storage_of(v, &df->kind, &addr);
+	df->addr = addr;
+	if (counted)
+		rc = heap_free(t->tx, v->df.addr);
+	if (rc != 0 || df->kind != VOS_VER_NVME)
 		return rc;
 	end = blocks_of(v->df.ext_off + ver_bytes(v, len));
+	had = counted ? v->ext.blk_nr : blocks_of(v->df.ext_off + (len + v->post) * v->df.rec_size);
 	df->addr += head;
 	df->ext_off %= SPACE_BLOCK;
-	dead = (struct space_ext){.blk = ext->addr, .blk_nr = head};
+	dead = (struct space_ext){.blk = addr, .blk_nr = head};
 	if (head != 0)
 		rc = vos_blocks_free(t, &dead);
-	dead = (struct space_ext){.blk = ext->addr + end, .blk_nr = ext->blk_nr - end};
-	if (rc == 0 && ext->blk_nr > end)
+	dead = (struct space_ext){.blk = addr + end, .blk_nr = had - end};
+	if (rc == 0 && had > end)
 		rc = vos_blocks_free(t, &dead);
 	return rc;
 }
@@ -878,10 +1089,13 @@ merge_layer(struct vos_merge *m, struct vos_tx *t, uint32_t l, struct vos_seg *s
 {
 	struct layer *ly = &m->layer[l];
 	const struct mver *first = &m->now.ver[m->now.seg[0].ver + l];
+	struct vos_sums sums = {.sum = ly->sum};
 	struct vos_ver_df df = first->df;
 	uint32_t i;
 	int rc = 0;
 
+	if (ly->sum != NULL)
+		sums.nr = ly->sum_bytes / t->cont->csum.len;
 	df.epoch = ly->ord.epoch;
 	df.op = ly->ord.op;
 	vos_dropped(t, ly->oldest.epoch, ly->ord.epoch);
@@ -896,9 +1110,13 @@ merge_layer(struct vos_merge *m, struct vos_tx *t, uint32_t l, struct vos_seg *s
 			rc = vos_ver_free(t, &v->df, m->now.seg[i].len);
 		else if (i > 0 && v->df.kind == VOS_VER_COUNTED)
 			rc = vos_ver_free(t, &v->df, m->now.seg[i].len);
+		else
+			rc = vos_sums_free(t, &v->df);
 		if (rc == 0 && i > 0)
 			rc = heap_free(t->tx, v->off);
 	}
+	if (rc == 0)
+		rc = vos_sums_set(t, &df, &sums);
 	if (rc != 0)
 		return rc;
 	if (first->off == 0) {
@@ -953,11 +1171,19 @@ swap(struct vos_merge *m)
 	uint32_t l;
 	int rc;
 
-	for (l = 0; m->op == MERGE_REWRITE && l < group_seg(m, 0)->nr; l++)
-		if (m->layer[l].kind == VOS_VER_INLINE) {
-			args.log_bytes += m->layer[l].bytes + 1024;
-			args.heap_bytes += heap_alloc_size(m->layer[l].bytes);
+	for (l = 0; l < group_seg(m, 0)->nr; l++) {
+		const struct layer *ly = &m->layer[l];
+
+		if (m->op == MERGE_REWRITE && ly->kind == VOS_VER_INLINE) {
+			args.log_bytes += ly->bytes + 1024;
+			args.heap_bytes += heap_alloc_size(ly->bytes);
 		}
+		if (ly->sum != NULL) {
+			args.log_bytes += ly->sum_bytes + 256;
+			args.heap_bytes +=
+			    heap_alloc_size(sizeof(struct vos_csum_df) + ly->sum_bytes);
+		}
+	}
 	rc = vos_tx_run(&args);
 	for (l = 0; !args.committed && l < MERGE_LAYERS; l++)
 		m->layer[l].published = false;
@@ -976,7 +1202,7 @@ prepare(struct vos_merge *m)
 		if (rc != 0 || m->op == MERGE_NONE)
 			continue;
 		layers_init(m);
-		if (m->op == MERGE_REWRITE)
+		if (m->op == MERGE_REWRITE || m->trim->cont->csum.len != 0)
 			rc = gather(m);
 	} while (heap_retry(m->trim->cont->pool->heap, &rc));
 	return rc;
@@ -990,7 +1216,7 @@ account(const struct vos_merge *m)
 
 	pool->merged_nr += m->nr;
 	for (l = 0; l < MERGE_LAYERS; l++)
-		if (m->layer[l].buf != NULL)
+		if (m->op == MERGE_REWRITE && m->layer[l].buf != NULL)
 			pool->merged_bytes += m->layer[l].bytes;
 }
 
@@ -1001,7 +1227,7 @@ passing(int rc)
 	return rc == -DER_TX_RESTART || rc == -DER_NOSPACE;
 }
 
-/* What cannot be read stays as it is; it is for the scrubber to report. */
+/* What cannot be read, or is not what was written, stays as it is. */
 static bool
 unreadable(int rc)
 {

@@ -44,6 +44,7 @@ vos_update_alloc(struct vos_cont *cont)
 	up->views = up->view_inl;
 	up->iovs = up->iov_inl;
 	up->buf = up->buf_inl;
+	up->sums = up->sums_inl;
 	up->written = false;
 	up->piece_nr = 0;
 	up->piece_cap = PIECE_INL;
@@ -53,6 +54,7 @@ vos_update_alloc(struct vos_cont *cont)
 	up->iov_nr = 0;
 	up->iov_cap = IOV_INL;
 	up->buf_bytes = 0;
+	up->sums_bytes = 0;
 	up->nvme_bytes = 0;
 	up->resv = (struct heap_resv){0};
 	return up;
@@ -88,6 +90,7 @@ vos_update_release(struct vos_update *up)
 	free_if_own(up->views, up->view_inl);
 	free_if_own(up->iovs, up->iov_inl);
 	free_if_own(up->buf, up->buf_inl);
+	free_if_own(up->sums, up->sums_inl);
 	vos_cont_close(up->cont);
 	if (pool->update_free_nr < UPDATE_FREE_MAX) {
 		pool->update_free_nr++;
@@ -229,6 +232,17 @@ half(uint64_t n, uint64_t rec_size)
 	return h != 0 ? h : n / 2;
 }
 
+/* n of the nr records left go into one piece: fewer, so that it has whole chunks. */
+static uint64_t
+piece_cut(const struct vos_update *up, uint64_t idx, uint64_t n, uint64_t nr, uint64_t rec_size)
+{
+	const struct vos_cont *cont = up->cont;
+
+	if (n == nr && vos_sums_bytes(cont, idx, n, rec_size) <= VOS_PIECE_SUMS_MAX)
+		return n;
+	return vos_sums_cut(cont, idx, n, rec_size);
+}
+
 /* An extent in the NVMe tier: pieces that are contiguous, cut at records. */
 static int co_fn
 extent_reserve(struct vos_update *up, uint64_t idx, uint64_t nr, uint64_t rec_size)
@@ -239,6 +253,7 @@ extent_reserve(struct vos_update *up, uint64_t idx, uint64_t nr, uint64_t rec_si
 
 	for (; nr != 0; idx += n, nr -= n) {
 		n = max == 0 ? 1 : nr < max ? nr : max;
+		n = piece_cut(up, idx, n, nr, rec_size);
 		if (n * rec_size > (uint64_t)SPACE_EXT_BLOCKS_MAX * SPACE_BLOCK)
 			return -DER_REC2BIG;
 		rc = piece_add(up, VOS_VER_NVME, idx, n, rec_size);
@@ -251,7 +266,7 @@ extent_reserve(struct vos_update *up, uint64_t idx, uint64_t nr, uint64_t rec_si
 			rc = ext_add(up, blks, SPACE_CONTIG, last, &got);
 			if (rc != -DER_NOSPACE || last)
 				break;
-			n = half(n, rec_size);
+			n = piece_cut(up, idx, half(n, rec_size), nr, rec_size);
 			up->pieces[up->piece_nr - 1].nr = n;
 			up->pieces[up->piece_nr - 1].bytes = n * rec_size;
 		}
@@ -282,7 +297,7 @@ extent_pieces(struct vos_update *up, const daos_recx_t *recx, uint64_t rec_size)
 		return -DER_REC2BIG;
 	max = VOS_INLINE_MAX / rec_size;
 	for (; rc == 0 && nr != 0; idx += n, nr -= n) {
-		n = nr < max ? nr : max;
+		n = piece_cut(up, idx, nr < max ? nr : max, nr, rec_size);
 		rc = piece_add(up, VOS_VER_INLINE, idx, n, rec_size);
 	}
 	return rc;
@@ -332,7 +347,7 @@ iod_pieces(struct vos_update *up, const daos_iod_t *iod, struct update_iod *ui)
 void
 vos_update_link(struct vos_update *up)
 {
-	uint8_t *buf = up->buf;
+	uint8_t *buf = up->buf, *sum = up->sums;
 	uint32_t i, ext = 0;
 
 	for (i = 0; i < up->piece_nr; i++) {
@@ -343,6 +358,10 @@ vos_update_link(struct vos_update *up)
 		if (piece->kind == VOS_VER_INLINE) {
 			piece->buf = buf;
 			buf += piece->bytes;
+		}
+		if (piece->sum_bytes != 0) {
+			piece->sum = sum;
+			sum += piece->sum_bytes;
 		}
 	}
 }
@@ -488,15 +507,17 @@ io_check(const struct vos_io *io)
 uint64_t
 vos_update_heap_bytes(const struct vos_update *up)
 {
-	return up->buf_bytes + up->piece_nr * 512ull + up->io.iod_nr * 256ull + 16384 +
+	uint64_t sums = up->sums_bytes == 0 ? 0 : up->sums_bytes + 2 * VOS_PIECE_SUMS_MAX;
+
+	return up->buf_bytes + sums + up->piece_nr * 512ull + up->io.iod_nr * 256ull + 16384 +
 	       2 * up->dkey.len;
 }
 
 uint64_t
 vos_update_log_bytes(const struct vos_update *up)
 {
-	return up->buf_bytes + up->piece_nr * 1024ull + up->io.iod_nr * 512ull + 8192 +
-	       2 * up->dkey.len;
+	return up->buf_bytes + 2 * up->sums_bytes + up->piece_nr * 1024ull +
+	       up->io.iod_nr * 512ull + 8192 + 2 * up->dkey.len;
 }
 
 static int co_fn
@@ -529,6 +550,9 @@ update_prepare(struct vos_update *up)
 			return -DER_NOMEM;
 		}
 	}
+	rc = vos_update_sums_prepare(up);
+	if (rc != 0)
+		return rc;
 	vos_update_link(up);
 	/* the heap space of the commit; log space is asked for then, so a slow client holds none */
 	heap_bytes = vos_update_heap_bytes(up);
@@ -632,6 +656,8 @@ vos_update_write(struct vos_update *up)
 	int rc = 0;
 
 	if (!up->written)
+		rc = vos_update_sums_fill(up);
+	if (rc == 0 && !up->written)
 		rc = write_data(up);
 	up->written = rc == 0;
 	return rc;

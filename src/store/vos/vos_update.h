@@ -14,6 +14,7 @@ enum {
 	VIEW_INL = 2,
 	IOV_INL = 8,
 	BUF_INL = 2048,
+	SUMS_INL = 64,
 };
 
 struct update_iod {
@@ -42,12 +43,14 @@ struct vos_update {
 	struct space_ext *exts;
 	struct update_view *views;
 	struct iovec *iovs;
-	uint8_t *buf; /* inline data */
+	uint8_t *buf;  /* inline data */
+	uint8_t *sums; /* checksums */
 	uint32_t piece_nr, piece_cap;
 	uint32_t ext_nr, ext_cap;
 	uint32_t view_nr;
 	uint32_t iov_nr, iov_cap;
 	uint64_t buf_bytes;
+	uint64_t sums_bytes;
 	uint64_t nvme_bytes;
 	struct heap_resv resv;
 	struct update_iod iod_inl[IOD_INL];
@@ -56,6 +59,7 @@ struct vos_update {
 	struct update_view view_inl[VIEW_INL];
 	struct iovec iov_inl[IOV_INL];
 	uint8_t buf_inl[BUF_INL];
+	uint8_t sums_inl[SUMS_INL];
 };
 
 struct vos_update *vos_update_alloc(struct vos_cont *cont);
@@ -63,11 +67,15 @@ struct vos_update *vos_update_alloc(struct vos_cont *cont);
 void vos_update_release(struct vos_update *up);
 /* The arrays have their final sizes: let the pieces point into them. */
 void vos_update_link(struct vos_update *up);
+/* Room for the checksums of all pieces; fill them in when the data are there (vos_update_csum.c).
+ */
+int vos_update_sums_prepare(struct vos_update *up);
+int vos_update_sums_fill(struct vos_update *up);
 /* Heap space its commit may need. */
 uint64_t vos_update_heap_bytes(const struct vos_update *up);
 /* Log space, about; a transaction asks for more when it turns out to be short. */
 uint64_t vos_update_log_bytes(const struct vos_update *up);
-/* Bring the data to the device, once. */
+/* Fill in the checksums and bring the data to the device, once. */
 int co_fn vos_update_write(struct vos_update *up);
 /* Enter it into the index at t->ord, conditions first (unless they were checked before). */
 int vos_update_apply(struct vos_tx *t, struct vos_update *up, bool check);

@@ -25,7 +25,7 @@ payload_bytes(const struct vos_sv_df *sv)
 	}
 }
 
-/* The version at off with its payload. */
+/* The version at off with its payload and checksum. */
 static int
 sv_at(struct heap *heap, uint64_t off, struct vos_sv_df **ret_sv)
 {
@@ -33,12 +33,13 @@ sv_at(struct heap *heap, uint64_t off, struct vos_sv_df **ret_sv)
 
 	if (sv == NULL)
 		return HEAP_MISS;
-	if (sv->kind < VOS_VER_PUNCH || sv->kind > VOS_VER_LIST || sv->cap > HEAP_ALLOC_MAX) {
+	if (sv->kind < VOS_VER_PUNCH || sv->kind > VOS_VER_LIST || sv->cap > HEAP_ALLOC_MAX ||
+	    sv->csum_len > CSUM_LEN_MAX) {
 		log_err("heap offset %#llx: not a value (kind %u)", (unsigned long long)off,
 			sv->kind);
 		return -DER_CSUM;
 	}
-	if (heap_try(heap, off, sizeof(*sv) + payload_bytes(sv)) == NULL)
+	if (heap_try(heap, off, sizeof(*sv) + payload_bytes(sv) + sv->csum_len) == NULL)
 		return HEAP_MISS;
 	*ret_sv = sv;
 	return 0;
@@ -64,6 +65,8 @@ vos_sv_get(struct heap *heap, const struct vos_krec *akey, uint64_t off, struct 
 	    .kind = sv->kind,
 	    .cap = sv->cap,
 	    .data = sv->data,
+	    .sum_len = sv->csum_len,
+	    .sum = sv->csum_len == 0 ? NULL : sv->data + payload_bytes(sv),
 	};
 	return 0;
 }
@@ -149,6 +152,9 @@ sv_fill(struct vos_tx *t, struct vos_sv_df *sv, struct vos_piece *piece)
 	sv->op = t->ord.op;
 	sv->kind = piece->kind;
 	sv->size = piece->kind == VOS_VER_PUNCH ? 0 : piece->bytes;
+	sv->csum_len = piece->sum_bytes;
+	if (piece->sum_bytes != 0)
+		memcpy(sv->data + payload_bytes(sv), piece->sum, piece->sum_bytes);
 	switch (piece->kind) {
 	case VOS_VER_INLINE:
 		memcpy(sv->data, piece->buf, piece->bytes);
@@ -169,7 +175,7 @@ sv_alloc(struct vos_tx *t, struct vos_piece *piece, uint64_t older, uint64_t *re
 	struct vos_sv_df *sv;
 	int rc;
 
-	rc = heap_alloc(t->tx, sizeof(*sv) + bytes, 0, ret_off);
+	rc = heap_alloc(t->tx, sizeof(*sv) + bytes + piece->sum_bytes, 0, ret_off);
 	if (rc != 0)
 		return rc;
 	sv = heap_ptr(t->heap, *ret_off);
@@ -182,7 +188,7 @@ sv_alloc(struct vos_tx *t, struct vos_piece *piece, uint64_t older, uint64_t *re
 static bool
 fits_in_place(const struct vos_sv_df *sv, const struct vos_piece *piece)
 {
-	if (sv->kind != piece->kind)
+	if (sv->kind != piece->kind || sv->csum_len != piece->sum_bytes)
 		return false;
 	if (piece->kind == VOS_VER_INLINE)
 		return piece->bytes <= sv->cap && piece->bytes >= sv->cap / 2;
@@ -222,6 +228,9 @@ sv_replace(struct vos_tx *t, uint64_t akey, uint64_t above, uint64_t off, struct
 				 sizeof(*sv) + (piece->kind == VOS_VER_INLINE
 						    ? (uint32_t)piece->bytes
 						    : payload_bytes(sv)));
+	if (rc == 0 && sv->csum_len != 0)
+		rc = heap_tx_add(t->tx, heap_off(t->heap, sv->data + payload_bytes(sv)),
+				 sv->csum_len);
 	return rc != 0 ? rc : sv_fill(t, sv, piece);
 }
 

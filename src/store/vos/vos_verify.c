@@ -22,10 +22,11 @@ struct pairs {
 struct verify {
 	struct vos_pool *pool;
 	struct heap *heap;
-	struct pairs objs; /* heap offset, unused */
-	struct pairs runs; /* first block, number */
-	struct pairs exts; /* shared extents: offset, end of the part used */
-	uint64_t nr;       /* unused */
+	struct pairs objs;    /* heap offset, unused */
+	struct pairs runs;    /* first block, number */
+	struct pairs exts;    /* shared extents: offset, end of the part used */
+	struct vos_cont conf; /* of the container under way: what its checksums are */
+	uint64_t nr;          /* unused */
 };
 
 static int
@@ -116,6 +117,8 @@ verify_single(struct verify *v, const struct vos_krec *k)
 			return bad(off, "versions of a value out of order");
 		if (sv.epoch > k->upd_epoch)
 			return bad(off, "version newer than its key says");
+		if (sv.kind != VOS_VER_PUNCH && sv.sum_len != v->conf.csum.len)
+			return bad(off, "value with a checksum of another type");
 		prev = ord;
 		rc = k->fold_top != 0 ? 0 : saw_obj(v, off);
 		if (rc != 0)
@@ -139,23 +142,35 @@ verify_single(struct verify *v, const struct vos_krec *k)
 }
 
 static int
-verify_ver(struct verify *v, const struct vos_krec *k, const struct vos_ver_df *ver, uint64_t len,
-	   uint64_t at)
+verify_ver(struct verify *v, const struct vos_krec *k, const struct vos_ver_df *ver, uint64_t start,
+	   uint64_t len, uint64_t at)
 {
-	uint64_t bytes = len * ver->rec_size, nr;
+	uint64_t end, before;
+	struct vos_sums sums;
+	int rc;
 
+	rc = vos_sums_get(v->heap, &v->conf, ver, start, len, &sums);
+	if (rc == 0 && vos_sums_off(ver) != 0)
+		rc = saw_obj(v, vos_sums_off(ver));
+	if (rc != 0)
+		return rc;
+	if (ver->kind != VOS_VER_PUNCH && (sums.sum != NULL) != (v->conf.csum.len != 0))
+		return bad(at, "segment with checksums where there are none, or without");
+	before = sums.pre * ver->rec_size;
+	end = ver->ext_off + (len + sums.post) * ver->rec_size;
+	if (before > ver->ext_off)
+		return bad(at, "checksums cover more than is stored");
 	switch (ver->kind) {
 	case VOS_VER_PUNCH:
 		return 0;
 	case VOS_VER_INLINE:
 		return k->fold_top != 0 ? 0 : saw_obj(v, ver->addr);
 	case VOS_VER_NVME:
-		nr = (ver->ext_off + bytes + SPACE_BLOCK - 1) / SPACE_BLOCK;
-		if (ver->ext_off >= SPACE_BLOCK)
+		if (ver->ext_off - before >= SPACE_BLOCK)
 			return bad(at, "segment begins beyond its first block");
-		return saw_run(v, ver->addr, nr);
+		return saw_run(v, ver->addr, (end + SPACE_BLOCK - 1) / SPACE_BLOCK);
 	case VOS_VER_COUNTED:
-		return pairs_add(&v->exts, ver->addr, ver->ext_off + bytes);
+		return pairs_add(&v->exts, ver->addr, end);
 	default:
 		return bad(at, "segment version of kind %u", ver->kind);
 	}
@@ -177,7 +192,7 @@ verify_seg(struct verify *v, const struct vos_krec *k, const struct vos_seg *seg
 		if (ver.kind != VOS_VER_PUNCH && ver.rec_size == 0)
 			return bad(at, "segment of records without a size");
 		prev = vos_ver_ord(&ver);
-		rc = verify_ver(v, k, &ver, seg->df.len, at);
+		rc = verify_ver(v, k, &ver, seg->start, seg->df.len, at);
 		if (rc != 0 || ver.older == 0)
 			return rc;
 		at = ver.older;
@@ -374,6 +389,10 @@ verify_cont(struct verify *v, uint64_t off)
 
 	if (df == NULL)
 		return HEAP_MISS;
+	v->conf.csum.len = csum_len(df->csum_type);
+	v->conf.csum_chunk = df->csum_chunk;
+	if (v->conf.csum.len == 0 && df->csum_type != 0)
+		return bad(off, "no such type of checksums");
 	rc = saw_obj(v, off);
 	if (rc == 0 && df->keep != 0) {
 		keep = heap_try(v->heap, df->keep, sizeof(*keep));
