@@ -20,12 +20,15 @@ vos_ver_find(struct heap *heap, const struct vos_seg_df *seg, uint64_t epoch, st
 	const struct vos_ver_df *ver = &seg->ver;
 
 	*ret_found = false;
-	while (ver->epoch > epoch) {
-		if (ver->older == 0)
-			return 0;
-		ver = heap_try(heap, ver->older, sizeof(*ver));
-		if (ver == NULL)
-			return HEAP_MISS;
+	if (ver->epoch > epoch) {
+		struct vos_hist h = {.heap = heap, .older = ver->older};
+		uint64_t off = 0;
+		int rc;
+
+		rc = vos_hist_near(&h, (struct vos_ord){epoch, UINT32_MAX}, NULL, &off);
+		if (rc != 0 || off == 0)
+			return rc;
+		ver = heap_ptr(heap, off);
 	}
 	if (ver->kind == VOS_VER_PUNCH || vos_ord_cmp(vos_ver_ord(ver), hidden) < 0)
 		return 0;
@@ -359,6 +362,7 @@ seg_split(struct vos_tx *t, uint64_t akey, struct vos_seg *seg, uint64_t at,
 {
 	uint64_t len = seg->df.len, n = at - seg->start, left_off = 0;
 	struct vos_ver_df ver = seg->df.ver, left, right;
+	struct vos_hist h = {.heap = t->heap};
 	uint64_t *link = NULL, off;
 	int rc;
 
@@ -381,43 +385,23 @@ seg_split(struct vos_tx *t, uint64_t akey, struct vos_seg *seg, uint64_t at,
 			*link = off;
 			link = &((struct vos_ver_df *)heap_ptr(t->heap, off))->older;
 		}
-		left_off = ver.older;
+		rc = vos_hist_first(t->heap, ver.older, &left_off);
+		if (rc != 0)
+			return rc;
 		if (left_off == 0)
 			break;
 		if (heap_try(t->heap, left_off, sizeof(ver)) == NULL)
 			return HEAP_MISS;
 		memcpy(&ver, heap_ptr(t->heap, left_off), sizeof(ver));
 	}
+	h.older = ret_right->df.ver.older;
+	rc = vos_hist_index(t, &h);
+	if (rc != 0)
+		return rc;
+	ret_right->df.ver.older = h.older;
 	seg->df.len = n;
 	rc = vos_seg_put(t, akey, seg);
 	return rc != 0 ? rc : vos_seg_put(t, akey, ret_right);
-}
-
-/* A place in a stack: the version in the segment itself, or one behind it. */
-static int
-ver_load(struct vos_tx *t, const struct vos_seg *seg, uint64_t off, struct vos_ver_df *ret_ver)
-{
-	const void *p;
-
-	if (off == 0) {
-		*ret_ver = seg->df.ver;
-		return 0;
-	}
-	p = heap_try(t->heap, off, sizeof(*ret_ver));
-	if (p == NULL)
-		return HEAP_MISS;
-	memcpy(ret_ver, p, sizeof(*ret_ver));
-	return 0;
-}
-
-static int
-ver_store(struct vos_tx *t, struct vos_seg *seg, uint64_t off, const struct vos_ver_df *ver)
-{
-	if (off == 0) {
-		seg->df.ver = *ver;
-		return 0;
-	}
-	return heap_tx_write(t->tx, off, ver, sizeof(*ver));
 }
 
 /* Put a new version, which covers the whole segment, into its stack; drop it or the one below when
@@ -426,64 +410,74 @@ static int
 stack_push(struct vos_tx *t, struct vos_seg *seg, const struct vos_punches *p,
 	   struct vos_ver_df *ver)
 {
-	struct vos_ord newer, after, x_ord;
-	uint64_t newer_off = 0, off = 0; /* off 0 = the top */
-	struct vos_ver_df x, above;
-	bool hidden, top = true;
-	int c, rc;
+	struct vos_hist h = {.heap = t->heap, .older = seg->df.ver.older};
+	struct vos_ver_df x = seg->df.ver, *above = &seg->df.ver;
+	uint64_t newer_off = 0, off = 0; /* off 0: x is the one in the segment */
+	bool hidden, top, keep = true;
+	struct vos_ord newer, after;
+	int c = 1, rc;
 
-	hidden = vos_punch_after(p, t->ord, &newer);
-	for (;;) {
-		rc = ver_load(t, seg, off, &x);
+	/* x: the next older one, if c <= 0 */
+	top = vos_ord_cmp(vos_ver_ord(&x), t->ord) <= 0;
+	if (!top) {
+		rc = vos_hist_near(&h, t->ord, &newer_off, &off);
 		if (rc != 0)
 			return rc;
-		x_ord = vos_ver_ord(&x);
-		c = vos_ord_cmp(x_ord, t->ord);
-		if (c <= 0)
-			break;
-		if (!hidden || vos_ord_cmp(x_ord, newer) < 0)
-			newer = x_ord;
+		if (newer_off != 0) {
+			above = heap_try(t->heap, newer_off, sizeof(*above));
+			if (above == NULL)
+				return HEAP_MISS;
+		}
+		if (off != 0)
+			memcpy(&x, heap_ptr(t->heap, off), sizeof(x));
+	}
+	if (top || off != 0)
+		c = vos_ord_cmp(vos_ver_ord(&x), t->ord);
+	/* what hides the new version from some epoch on */
+	hidden = vos_punch_after(p, t->ord, &newer);
+	if (!top && (!hidden || vos_ord_cmp(vos_ver_ord(above), newer) < 0)) {
+		newer = vos_ver_ord(above);
 		hidden = true;
-		above = x;
-		newer_off = off;
-		top = false;
-		if (x.older == 0)
-			break;
-		off = x.older;
 	}
 	if (hidden && !vos_needed(t, t->ord.epoch, newer.epoch)) {
 		vos_dropped(t, t->ord.epoch, newer.epoch);
 		return vos_ver_free(t, ver, seg->df.len);
 	}
-	if (c > 0) { /* oldest of all */
-		ver->older = 0;
-		rc = older_alloc(t, ver, &above.older);
-		return rc != 0 ? rc : ver_store(t, seg, newer_off, &above);
-	}
-	/* x, at off, is the next older one */
-	if (c != 0) {
-		bool keep;
-
+	/* is the next older one still needed? */
+	if (c < 0) {
 		newer = t->ord;
-		if (vos_punch_after(p, x_ord, &after) && vos_ord_cmp(after, newer) < 0)
+		if (vos_punch_after(p, vos_ver_ord(&x), &after) && vos_ord_cmp(after, newer) < 0)
 			newer = after;
 		keep = vos_needed(t, x.epoch, newer.epoch);
-		if (keep && top) {
-			/* the old top moves behind the segment */
-			rc = older_alloc(t, &x, &ver->older);
-			return rc != 0 ? rc : ver_store(t, seg, 0, ver);
-		}
-		if (keep) {
-			ver->older = off;
-			rc = older_alloc(t, ver, &above.older);
-			return rc != 0 ? rc : ver_store(t, seg, newer_off, &above);
-		}
-		vos_dropped(t, x.epoch, newer.epoch);
+		if (!keep)
+			vos_dropped(t, x.epoch, newer.epoch);
 	}
-	/* take the place of x */
-	ver->older = x.older;
-	rc = vos_ver_free(t, &x, seg->df.len);
-	return rc != 0 ? rc : ver_store(t, seg, off, ver);
+	if (c > 0 || (c < 0 && keep)) {
+		uint64_t next = off;
+
+		if (top) { /* the old top moves behind the segment */
+			rc = vos_hist_first(t->heap, h.older, &next);
+			if (rc == 0)
+				rc = older_alloc(t, &x, &off);
+		} else {
+			rc = older_alloc(t, ver, &off);
+		}
+		if (rc == 0)
+			rc = vos_hist_insert(t, &h, newer_off, next, off);
+	} else {
+		/* take the place of x */
+		rc = vos_ver_free(t, &x, seg->df.len);
+		if (rc == 0 && !top)
+			rc = vos_hist_remove(t, &h, newer_off, off);
+		if (rc == 0 && !top)
+			rc = heap_tx_write(t->tx, off, ver, sizeof(*ver));
+		if (rc == 0 && !top)
+			rc = vos_hist_insert(t, &h, newer_off, x.older, off);
+	}
+	if (top)
+		seg->df.ver = *ver;
+	seg->df.ver.older = h.older;
+	return rc;
 }
 
 /* Is there nothing in this segment that must stay once the new version is on top? */

@@ -145,11 +145,26 @@ enum vos_ver_kind {
 	VOS_VER_LIST = 5,    /* single values: several runs of blocks */
 };
 
+/* Where a version says what is older: the next older version, or (this bit set, and only in the
+ * newest one) a vos_hist_df. */
+enum { VOS_OLDER_HIST = 4 };
+
+/* Long histories: the versions behind the newest one of a value, as a list, and an index of them.
+ */
+struct vos_hist_df {
+	uint32_t magic;
+	uint32_t nr;
+	uint64_t first;             /* the newest of them */
+	struct btree_root_df index; /* LEX, key epoch (8) | operation (4), big-endian; value u64 */
+};
+static_assert(sizeof(struct vos_hist_df) == 48, "format");
+enum { VOS_HIST_MAGIC = 0x74736948 };
+
 /* A version of a single value; the chain is ordered newest first. */
 struct vos_sv_df {
 	uint64_t epoch;
-	uint64_t older;
-	uint64_t size; /* bytes of the value */
+	uint64_t older; /* see VOS_OLDER_HIST */
+	uint64_t size;  /* bytes of the value */
 	uint16_t op;
 	uint8_t kind;
 	uint8_t csum_len; /* bytes of the checksum, which follows the payload; 0 = none */
@@ -172,7 +187,7 @@ static_assert(sizeof(struct vos_run_df) == 16, "format");
 struct vos_ver_df {
 	uint64_t epoch;
 	uint64_t addr;
-	uint64_t older; /* vos_ver_df of the next older version of the same segment */
+	uint64_t older; /* next older version of the same segment; see VOS_OLDER_HIST */
 	uint32_t ext_off;
 	uint32_t rec_size;
 	uint16_t op;

@@ -40,6 +40,8 @@ enum {
 	VOS_PIECE_BYTES_MAX = DATA_VIEW_BLOCKS_MAX * SPACE_BLOCK,
 	/* Checksums of one piece, so that to cut it copies little. */
 	VOS_PIECE_SUMS_MAX = 8192,
+	/* Versions behind the newest one without an index (vos_hist.c). */
+	VOS_HIST_LIST = 8,
 	/* Records looked at between two yields of a listing. */
 	VOS_LIST_TURN = 512,
 };
@@ -469,6 +471,39 @@ int vos_punch_check(struct vos_punch *p, const daos_key_t *dkey, const daos_key_
 		    uint32_t akey_nr);
 /* Punch at t->ord, conditions first (unless they were checked before). */
 int vos_punch_apply(struct vos_tx *t, const struct vos_punch *p, bool check);
+
+/* --- histories (vos_hist.c) --------------------------------------------------------------- */
+
+/* The versions behind the newest one: a list, with an index when it is long. */
+struct vos_hist {
+	struct heap *heap;
+	const struct vos_krec *akey; /* of a single value; NULL: versions of a segment */
+	uint64_t older; /* as the newest version has it; who changes it there is the caller */
+};
+
+static inline bool
+vos_hist_indexed(uint64_t older)
+{
+	return older & VOS_OLDER_HIST;
+}
+/* The first of them, given what the newest version (or any) has as `older`; 0 = none. The others
+ * follow by their own `older`. */
+int vos_hist_first(struct heap *heap, uint64_t older, uint64_t *ret_off);
+/* The newest at or before ord (0 = none), and the next newer one of the list (0 = none: there only
+ * is the one that is not in the list). ret_newer may be NULL. */
+int vos_hist_near(const struct vos_hist *h, struct vos_ord ord, uint64_t *ret_newer,
+		  uint64_t *ret_off);
+/* The order of the oldest one; only with an index. */
+int vos_hist_oldest(const struct vos_hist *h, struct vos_ord *ret_ord);
+/* Put a version between two neighbours (0 = none) as vos_hist_near found them. */
+int vos_hist_insert(struct vos_tx *t, struct vos_hist *h, uint64_t newer, uint64_t next,
+		    uint64_t off);
+/* Unlink; the version itself stays. newer: its neighbour, 0 = it is the first. */
+int vos_hist_remove(struct vos_tx *t, struct vos_hist *h, uint64_t newer, uint64_t off);
+/* Give a list that was linked by hand its index if it is long enough. */
+int vos_hist_index(struct vos_tx *t, struct vos_hist *h);
+/* Check list against index; fn sees the heap objects of the index. */
+int vos_hist_verify(const struct vos_hist *h, int (*fn)(void *arg, uint64_t off), void *arg);
 
 /* --- arrays (vos_array.c) ------------------------------------------------------------------ */
 

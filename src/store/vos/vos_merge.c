@@ -245,6 +245,8 @@ window_add(const struct vos_trim *trim, struct window *w, const struct vos_seg *
 		s->bytes += ver_bytes(v, s->len);
 		s->nr++;
 		off = ver.older;
+		if (vos_hist_indexed(off))
+			return 0; /* more than may merge */
 		if (off == 0)
 			break;
 		if (heap_try(heap, off, sizeof(ver)) == NULL)
@@ -311,7 +313,7 @@ locate(const struct vos_merge *m, struct vos_krec *ret_k, struct vos_punches *p)
 		if (rc == 0)
 			rc = vos_punches_get(heap, &k, &p->level[i]);
 	}
-	if (rc == 0 && (k.tag == VOS_CHILD_ONE || k.tag == VOS_CHILD_TREE))
+	if (rc == 0 && k.fold_top == 0 && (k.tag == VOS_CHILD_ONE || k.tag == VOS_CHILD_TREE))
 		*ret_k = k;
 	return rc;
 }

@@ -22,11 +22,11 @@
 
 enum {
 	/* What a step may cost: a record looked at, a key that is passed over, all together. */
-	COST_RECORD = 16,
+	COST_RECORD = VOS_TRIM_COST,
 	COST_SKIP = 1,
 	STEP_COST = 64 * COST_RECORD,
 	STEP_LOG_BYTES = 256 << 10,
-	PAUSED = 1, /* result of the walk functions: out of budget */
+	PAUSED = VOS_TRIM_PAUSED, /* result of the walk functions */
 };
 
 struct walk {
@@ -75,6 +75,10 @@ pos_copy(struct vos_trim_pos *dst, const struct vos_trim_pos *src)
 	dst->merge = src->merge;
 	dst->merged = src->merged;
 	dst->merge_at = src->merge_at;
+	dst->hist_set = src->hist_set;
+	dst->hist_done = src->hist_done;
+	dst->hist = src->hist;
+	dst->hist_seg = src->hist_seg;
 	dst->objs_done = src->objs_done;
 	memcpy(dst->opid, src->opid, sizeof(dst->opid));
 	return rc;
@@ -103,6 +107,7 @@ level_enter(struct walk *w, int level, const struct vos_key *key)
 		w->pos->level[i].set = false;
 	w->pos->seg_set = false;
 	w->pos->merged = false;
+	w->pos->hist_set = w->pos->hist_done = false;
 	return vos_keybuf_set(&lv->key, key->buf, key->len);
 }
 
@@ -119,6 +124,7 @@ level_leave(struct walk *w, int level)
 		w->pos->level[i].set = false;
 	w->pos->seg_set = false;
 	w->pos->merged = false;
+	w->pos->hist_set = w->pos->hist_done = false;
 }
 
 /* Pass over a key. */
@@ -228,20 +234,9 @@ stack_decide(struct walk *w, struct stack *s, const struct vos_punches *p)
 
 	for (i = 0; i < s->nr; i++) {
 		struct ver_item *it = &s->item[i];
-		struct vos_ord next, after;
-		bool hidden = i > 0;
 
-		if (hidden)
-			next = s->item[i - 1].ord;
-		if (vos_punch_after(p, it->ord, &after) &&
-		    (!hidden || vos_ord_cmp(after, next) < 0)) {
-			next = after;
-			hidden = true;
-		}
-		it->drop = w->trim->mode == VOS_TRIM_ALL ||
-			   (hidden && !vos_needed(w->t, it->ord.epoch, next.epoch));
-		if (it->drop && hidden)
-			vos_dropped(w->t, it->ord.epoch, next.epoch);
+		it->drop =
+		    vos_trim_drops(w->t, w->trim, it->ord, i > 0 ? &s->item[i - 1].ord : NULL, p);
 		left += !it->drop;
 	}
 	/* tombstones with nothing older left */
@@ -314,12 +309,53 @@ sv_relink(struct walk *w, uint64_t akey, const struct stack *s)
 	return cut ? vos_sv_link(w->t, akey, newer, 0) : 0;
 }
 
+/* A single value with a long history: that first. If it is still long then, the newest version is
+ * all that is left to decide. */
+static int
+trim_single_long(struct walk *w, const struct vos_krec *k, struct vos_sv *top,
+		 const struct vos_punches *p)
+{
+	struct vos_hist h = {.heap = w->t->heap, .akey = k, .older = top->older};
+	uint64_t off;
+	int rc, rc2 = 0;
+
+	rc = vos_trim_hist(w->t, w->trim, w->pos, &w->budget, &h, vos_sv_ord(top), 0, p);
+	if (rc >= 0 && h.older != top->older)
+		rc2 = vos_sv_link(w->t, k->off, top->off, h.older);
+	if (rc != 0 || rc2 != 0)
+		return rc2 != 0 ? rc2 : rc;
+	top->older = h.older;
+	if (!vos_hist_indexed(h.older))
+		return 0;
+	if (!vos_trim_drops(w->t, w->trim, vos_sv_ord(top), NULL, p)) {
+		retain(w, top->epoch);
+		return 0;
+	}
+	rc = vos_hist_first(w->t->heap, h.older, &off);
+	if (rc == 0)
+		rc = vos_hist_remove(w->t, &h, 0, off);
+	if (rc == 0)
+		rc = vos_sv_link(w->t, k->off, off, h.older);
+	if (rc == 0)
+		rc = vos_sv_link(w->t, k->off, 0, off);
+	return rc != 0 ? rc : vos_sv_free(w->t, top->off);
+}
+
 static int
 trim_single(struct walk *w, uint64_t akey, const struct vos_krec *k, const struct vos_punches *p)
 {
+	struct vos_sv top;
 	struct stack s;
 	int rc;
 
+	rc = vos_sv_get(w->t->heap, k, k->child, &top);
+	if (rc == 0 && vos_hist_indexed(top.older)) {
+		rc = trim_single_long(w, k, &top, p);
+		if (rc == 0 && vos_hist_indexed(top.older))
+			return 0;
+	}
+	if (rc != 0)
+		return rc;
 	stack_init(&s);
 	rc = sv_stack(w, k, &s);
 	if (rc == 0 && stack_decide(w, &s, p) != s.nr)
@@ -401,12 +437,58 @@ seg_relink(struct walk *w, uint64_t akey, struct vos_seg *seg, struct stack *s)
 	return vos_seg_put(w->t, akey, seg);
 }
 
+/* The same as for single values. */
+static int
+trim_seg_long(struct walk *w, uint64_t akey, struct vos_seg *seg, const struct vos_punches *p)
+{
+	struct vos_ver_df top = seg->df.ver;
+	struct vos_hist h = {.heap = w->t->heap, .older = top.older};
+	const struct vos_ver_df *next;
+	uint64_t off;
+	int rc, rc2 = 0;
+
+	if (w->pos->hist_seg != seg->start)
+		w->pos->hist_set = w->pos->hist_done = false;
+	w->pos->hist_seg = seg->start;
+	rc =
+	    vos_trim_hist(w->t, w->trim, w->pos, &w->budget, &h, vos_ver_ord(&top), seg->df.len, p);
+	if (rc >= 0 && h.older != top.older) {
+		seg->df.ver.older = h.older;
+		rc2 = vos_seg_put(w->t, akey, seg);
+	}
+	if (rc != 0 || rc2 != 0)
+		return rc2 != 0 ? rc2 : rc;
+	if (!vos_hist_indexed(h.older))
+		return 0;
+	if (!vos_trim_drops(w->t, w->trim, vos_ver_ord(&top), NULL, p)) {
+		retain(w, top.epoch);
+		return 0;
+	}
+	rc = vos_hist_first(w->t->heap, h.older, &off);
+	if (rc == 0)
+		rc = vos_hist_remove(w->t, &h, 0, off);
+	next = rc == 0 ? heap_try(w->t->heap, off, sizeof(*next)) : NULL;
+	if (next == NULL)
+		return rc != 0 ? rc : HEAP_MISS;
+	seg->df.ver = *next;
+	seg->df.ver.older = h.older;
+	rc = heap_free(w->t->tx, off);
+	if (rc == 0)
+		rc = vos_ver_free(w->t, &top, seg->df.len);
+	return rc != 0 ? rc : vos_seg_put(w->t, akey, seg);
+}
+
 static int
 trim_seg(struct walk *w, uint64_t akey, struct vos_seg *seg, const struct vos_punches *p)
 {
 	struct stack s;
 	int rc;
 
+	if (vos_hist_indexed(seg->df.ver.older)) {
+		rc = trim_seg_long(w, akey, seg, p);
+		if (rc != 0 || vos_hist_indexed(seg->df.ver.older))
+			return rc;
+	}
 	stack_init(&s);
 	rc = seg_stack(w, seg, &s);
 	if (rc == 0 && stack_decide(w, &s, p) != s.nr)

@@ -36,6 +36,10 @@ struct vos_trim_pos {
 	/* the array whose segments are all trimmed: merging goes on at this record; merged: done */
 	bool merge, merged;
 	uint64_t merge_at;
+	/* inside a long history: versions down to this order are done; hist_done: all of them */
+	bool hist_set, hist_done;
+	struct vos_ord hist;
+	uint64_t hist_seg; /* the segment it belongs to */
 	uint8_t opid[VOS_OPID_KEY];
 	bool objs_done;
 };
@@ -62,6 +66,20 @@ int vos_trim_create(struct vos_cont *cont, enum vos_trim_mode mode, uint64_t bel
 int vos_trim_scope(struct vos_trim *trim, const struct vos_oid *oid, const struct vos_key *dkey);
 /* One transaction. *ret_more false: the walk is over. */
 int co_fn vos_trim_step(struct vos_trim *trim, bool *ret_more);
+
+enum {
+	VOS_TRIM_COST = 16,  /* of a record that is looked at, in units of a step's budget */
+	VOS_TRIM_PAUSED = 1, /* result: out of budget */
+};
+
+/* Does a version go that is hidden from the next newer one on (NULL: is the newest)? */
+bool vos_trim_drops(struct vos_tx *t, const struct vos_trim *trim, struct vos_ord ord,
+		    const struct vos_ord *newer, const struct vos_punches *p);
+/* Trim what is behind the newest version (of order top) where that is long; h->older may change.
+ * len: of the segment. VOS_TRIM_PAUSED: to be continued. */
+int vos_trim_hist(struct vos_tx *t, const struct vos_trim *trim, struct vos_trim_pos *pos,
+		  uint32_t *budget, struct vos_hist *h, struct vos_ord top, uint64_t len,
+		  const struct vos_punches *p);
 
 /* Merging (vos_merge.c): a bounded part of the array at the position. Clears pos.merge at its end.
  */

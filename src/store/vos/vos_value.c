@@ -3,7 +3,8 @@
  *
  * A new version takes its place by (epoch, operation number); whichever of it and its older
  * neighbour no read needs any more goes in the same transaction. The common case, a newer version
- * of a value whose history nobody needs, rewrites the newest record in place.
+ * of a value whose history nobody needs, rewrites the newest record in place. Long chains have an
+ * index (vos_hist.c).
  */
 #define LOG_FACILITY "vos"
 #include "store/vos/vos_internal.h"
@@ -203,9 +204,9 @@ vos_sv_link(struct vos_tx *t, uint64_t akey, uint64_t newer, uint64_t off)
 	return heap_tx_write(t->tx, newer + offsetof(struct vos_sv_df, older), &off, sizeof(off));
 }
 
-/* Put the new version in place of the one at off, whose older versions stay. */
+/* Put the new version in place of the newest one, whose older versions stay. */
 static int
-sv_replace(struct vos_tx *t, uint64_t akey, uint64_t above, uint64_t off, struct vos_piece *piece)
+sv_replace_top(struct vos_tx *t, uint64_t akey, uint64_t off, struct vos_piece *piece)
 {
 	struct vos_sv_df *sv;
 	uint64_t new_off;
@@ -217,7 +218,7 @@ sv_replace(struct vos_tx *t, uint64_t akey, uint64_t above, uint64_t off, struct
 	if (!fits_in_place(sv, piece)) {
 		rc = sv_alloc(t, piece, sv->older, &new_off);
 		if (rc == 0)
-			rc = vos_sv_link(t, akey, above, new_off);
+			rc = vos_sv_link(t, akey, 0, new_off);
 		if (rc == 0)
 			rc = vos_sv_free(t, off);
 		return rc;
@@ -234,75 +235,131 @@ sv_replace(struct vos_tx *t, uint64_t akey, uint64_t above, uint64_t off, struct
 	return rc != 0 ? rc : sv_fill(t, sv, piece);
 }
 
+/* A new newest version; the one that was goes behind it. */
+static int
+sv_push(struct vos_tx *t, const struct vos_krec *k, const struct vos_sv *top,
+	struct vos_piece *piece)
+{
+	struct vos_hist h = {.heap = t->heap, .akey = k, .older = top->older};
+	uint64_t next = 0, off;
+	int rc = 0;
+
+	if (top->off != 0) {
+		rc = vos_hist_first(t->heap, top->older, &next);
+		if (rc == 0)
+			rc = vos_hist_insert(t, &h, 0, next, top->off);
+	}
+	if (rc == 0)
+		rc = sv_alloc(t, piece, h.older, &off);
+	return rc != 0 ? rc : vos_sv_link(t, k->off, 0, off);
+}
+
+/* Among the older ones: *h is the newest one's history, which may become another. */
+static int
+sv_place(struct vos_tx *t, struct vos_hist *h, uint64_t above, const struct vos_sv *x, bool replace,
+	 struct vos_piece *piece)
+{
+	uint64_t off;
+	int rc = 0;
+
+	if (replace)
+		rc = vos_hist_remove(t, h, above, x->off);
+	if (rc == 0 && replace)
+		rc = vos_sv_free(t, x->off);
+	if (rc == 0)
+		rc = sv_alloc(t, piece, replace ? x->older : x->off, &off);
+	return rc != 0 ? rc : vos_hist_insert(t, h, above, replace ? x->older : x->off, off);
+}
+
 int
 vos_sv_write(struct vos_tx *t, uint64_t akey, const struct vos_punches *p, struct vos_piece *piece)
 {
+	struct vos_hist h = {.heap = t->heap};
 	struct vos_ord newer, after;
-	struct vos_sv sv;
+	struct vos_sv top = {0}, x, above_sv;
 	struct vos_krec k;
-	bool hidden;
-	uint64_t off, new_off, above = 0;
-	int c = -1, rc;
+	bool hidden, keep = true;
+	uint64_t off, above = 0;
+	int c = 1, rc;
 
 	rc = vos_krec_get(t->heap, akey, VOS_KEY_AKEY, &k);
 	if (rc != 0)
 		return rc;
 	if (k.child != 0 && k.tag != VOS_CHILD_SV)
 		return -DER_INVAL; /* holds an array */
-
-	/* what hides the new version from some epoch on: a newer version, or a punch */
-	hidden = vos_punch_after(p, t->ord, &newer);
-	for (off = k.child; off != 0; off = sv.older) {
-		rc = vos_sv_get(t->heap, &k, off, &sv);
+	if (k.child != 0)
+		rc = vos_sv_get(t->heap, &k, k.child, &top);
+	if (rc != 0)
+		return rc;
+	h.akey = &k;
+	h.older = top.older;
+	/* x: the next older version, off: where it is (0 = none) */
+	x = top;
+	off = top.off;
+	if (off != 0 && vos_ord_cmp(vos_sv_ord(&top), t->ord) > 0) {
+		rc = vos_hist_near(&h, t->ord, &above, &off);
+		if (rc == 0 && off != 0)
+			rc = vos_sv_get(t->heap, &k, off, &x);
+		above_sv = top;
+		if (rc == 0 && above != 0)
+			rc = vos_sv_get(t->heap, &k, above, &above_sv);
 		if (rc != 0)
 			return rc;
-		c = vos_ord_cmp(vos_sv_ord(&sv), t->ord);
-		if (c <= 0)
-			break;
-		if (!hidden || vos_ord_cmp(vos_sv_ord(&sv), newer) < 0)
-			newer = vos_sv_ord(&sv);
+	}
+	if (off != 0)
+		c = vos_ord_cmp(vos_sv_ord(&x), t->ord);
+	/* what hides the new version from some epoch on: a newer version, or a punch */
+	hidden = vos_punch_after(p, t->ord, &newer);
+	if (off != top.off && (!hidden || vos_ord_cmp(vos_sv_ord(&above_sv), newer) < 0)) {
+		newer = vos_sv_ord(&above_sv);
 		hidden = true;
-		above = off;
 	}
 	if (hidden && !vos_needed(t, t->ord.epoch, newer.epoch)) {
 		vos_dropped(t, t->ord.epoch, newer.epoch);
 		return 0;
 	}
-	if (off == 0) {
-		rc = sv_alloc(t, piece, 0, &new_off);
-		return rc != 0 ? rc : vos_sv_link(t, akey, above, new_off);
-	}
 	/* the version right below: is it still needed now? */
-	if (c != 0) {
+	if (c < 0) {
 		newer = t->ord;
-		if (vos_punch_after(p, vos_sv_ord(&sv), &after) && vos_ord_cmp(after, newer) < 0)
+		if (vos_punch_after(p, vos_sv_ord(&x), &after) && vos_ord_cmp(after, newer) < 0)
 			newer = after;
-		if (vos_needed(t, sv.epoch, newer.epoch)) {
-			rc = sv_alloc(t, piece, off, &new_off);
-			return rc != 0 ? rc : vos_sv_link(t, akey, above, new_off);
-		}
-		vos_dropped(t, sv.epoch, newer.epoch);
+		keep = vos_needed(t, x.epoch, newer.epoch);
+		if (!keep)
+			vos_dropped(t, x.epoch, newer.epoch);
 	}
-	return sv_replace(t, akey, above, off, piece);
+	if (off == top.off) {
+		if (off != 0 && (c == 0 || !keep))
+			return sv_replace_top(t, akey, off, piece);
+		return sv_push(t, &k, &top, piece);
+	}
+	x.off = off;
+	rc = sv_place(t, &h, above, &x, c == 0 || !keep, piece);
+	return rc != 0 || h.older == top.older ? rc : vos_sv_link(t, akey, top.off, h.older);
 }
 
 int
 vos_sv_find(struct heap *heap, const struct vos_krec *akey, uint64_t epoch, struct vos_ord hidden,
 	    struct vos_sv *ret_sv)
 {
-	uint64_t off;
+	uint64_t off = akey->child;
 	int rc;
 
-	for (off = akey->child; off != 0; off = ret_sv->older) {
-		rc = vos_sv_get(heap, akey, off, ret_sv);
-		if (rc != 0)
-			return rc;
-		if (ret_sv->epoch > epoch)
-			continue;
-		if (ret_sv->kind == VOS_VER_PUNCH || vos_ord_cmp(vos_sv_ord(ret_sv), hidden) < 0)
-			break;
-		return 0;
-	}
 	ret_sv->off = 0;
+	if (off == 0)
+		return 0;
+	rc = vos_sv_get(heap, akey, off, ret_sv);
+	if (rc == 0 && ret_sv->epoch > epoch) {
+		struct vos_hist h = {.heap = heap, .akey = akey, .older = ret_sv->older};
+
+		ret_sv->off = 0;
+		rc = vos_hist_near(&h, (struct vos_ord){epoch, UINT32_MAX}, NULL, &off);
+		if (rc != 0 || off == 0)
+			return rc;
+		rc = vos_sv_get(heap, akey, off, ret_sv);
+	}
+	if (rc != 0)
+		return rc;
+	if (ret_sv->kind == VOS_VER_PUNCH || vos_ord_cmp(vos_sv_ord(ret_sv), hidden) < 0)
+		ret_sv->off = 0;
 	return 0;
 }

@@ -96,6 +96,17 @@ saw_run(struct verify *v, uint64_t blk, uint64_t nr)
 
 /* --- values ----------------------------------------------------------------------------------- */
 
+/* The history of a value; *older becomes its first version. */
+static int
+verify_hist(struct verify *v, const struct vos_krec *akey, uint64_t *older)
+{
+	struct vos_hist h = {.heap = v->heap, .akey = akey, .older = *older};
+	int rc;
+
+	rc = vos_hist_verify(&h, saw_node, v);
+	return rc != 0 ? rc : vos_hist_first(v->heap, *older, older);
+}
+
 static int
 verify_single(struct verify *v, const struct vos_krec *k)
 {
@@ -104,14 +115,18 @@ verify_single(struct verify *v, const struct vos_krec *k)
 	const struct vos_run_df *run;
 	uint64_t off, bytes;
 	uint32_t i, nr;
+	bool first = true;
 	int rc;
 
 	for (off = k->child; off != 0; off = sv.older) {
 		struct vos_ord ord;
 
 		rc = vos_sv_get(v->heap, k, off, &sv);
+		if (rc == 0 && first)
+			rc = verify_hist(v, k, &sv.older);
 		if (rc != 0)
 			return rc;
+		first = false;
 		ord = vos_sv_ord(&sv);
 		if (vos_ord_cmp(ord, prev) >= 0)
 			return bad(off, "versions of a value out of order");
@@ -184,6 +199,9 @@ verify_seg(struct verify *v, const struct vos_krec *k, const struct vos_seg *seg
 	uint64_t at = seg->off;
 	int rc;
 
+	rc = verify_hist(v, NULL, &ver.older);
+	if (rc != 0)
+		return rc;
 	for (;;) {
 		if (vos_ord_cmp(vos_ver_ord(&ver), prev) >= 0)
 			return bad(at, "versions of a segment out of order");
