@@ -22,9 +22,14 @@ struct rec {
 	uint64_t seed;
 };
 
-struct vm_model {
-	struct rec *rec; /* in order of arrival */
+/* The records of one object, in order of arrival. */
+struct recs {
+	struct rec *rec;
 	uint32_t nr, cap;
+};
+
+struct vm_model {
+	struct recs obj[VM_OBJS];
 };
 
 static void *
@@ -45,21 +50,31 @@ struct vm_model *
 vm_clone(const struct vm_model *m)
 {
 	struct vm_model *c = vm_create();
+	uint32_t i;
 
-	c->cap = m->nr + 64;
-	c->rec = must(calloc(c->cap, sizeof(*c->rec)));
-	c->nr = m->nr;
-	if (m->nr != 0)
-		memcpy(c->rec, m->rec, m->nr * sizeof(*c->rec));
+	for (i = 0; i < VM_OBJS; i++) {
+		const struct recs *from = &m->obj[i];
+		struct recs *to = &c->obj[i];
+
+		if (from->nr == 0)
+			continue;
+		to->cap = from->nr + 8;
+		to->rec = must(calloc(to->cap, sizeof(*to->rec)));
+		to->nr = from->nr;
+		memcpy(to->rec, from->rec, from->nr * sizeof(*to->rec));
+	}
 	return c;
 }
 
 void
 vm_destroy(struct vm_model *m)
 {
+	uint32_t i;
+
 	if (m == NULL)
 		return;
-	free(m->rec);
+	for (i = 0; i < VM_OBJS; i++)
+		free(m->obj[i].rec);
 	free(m);
 }
 
@@ -256,8 +271,9 @@ vm_op_print(const struct vm_op *op)
 }
 
 static struct rec *
-rec_add(struct vm_model *m, const struct vm_op *op)
+rec_add(struct vm_model *model, const struct vm_op *op)
 {
+	struct recs *m = &model->obj[op->obj];
 	struct rec *r;
 
 	if (m->nr == m->cap) {
@@ -341,9 +357,10 @@ ord_cmp(uint64_t e1, uint32_t o1, uint64_t e2, uint32_t o2)
 
 /* The latest punch of any ancestor, at or below epoch. */
 static void
-punched(const struct vm_model *m, uint32_t obj, int dkey, int akey, uint64_t epoch, uint64_t *ret_e,
-	uint32_t *ret_o)
+punched(const struct vm_model *model, uint32_t obj, int dkey, int akey, uint64_t epoch,
+	uint64_t *ret_e, uint32_t *ret_o)
 {
+	const struct recs *m = &model->obj[obj];
 	uint32_t i;
 
 	*ret_e = 0;
@@ -362,8 +379,9 @@ punched(const struct vm_model *m, uint32_t obj, int dkey, int akey, uint64_t epo
 }
 
 static const struct rec *
-single_at(const struct vm_model *m, uint32_t obj, int dkey, int akey, uint64_t epoch)
+single_at(const struct vm_model *model, uint32_t obj, int dkey, int akey, uint64_t epoch)
 {
+	const struct recs *m = &model->obj[obj];
 	const struct rec *best = NULL;
 	uint64_t pe;
 	uint32_t po, i;
@@ -378,7 +396,7 @@ single_at(const struct vm_model *m, uint32_t obj, int dkey, int akey, uint64_t e
 	}
 	if (best == NULL || best->hole)
 		return NULL;
-	punched(m, obj, dkey, akey, epoch, &pe, &po);
+	punched(model, obj, dkey, akey, epoch, &pe, &po);
 	return ord_cmp(best->epoch, best->op, pe, po) >= 0 ? best : NULL;
 }
 
@@ -401,15 +419,16 @@ u64_cmp(const void *x, const void *y)
 }
 
 static struct parts
-array_at(const struct vm_model *m, uint32_t obj, int dkey, int akey, uint64_t epoch)
+array_at(const struct vm_model *model, uint32_t obj, int dkey, int akey, uint64_t epoch)
 {
+	const struct recs *m = &model->obj[obj];
 	const struct rec **use = must(calloc(m->nr + 1, sizeof(*use)));
 	uint64_t *cut = must(calloc(2 * m->nr + 1, sizeof(*cut)));
 	struct parts p = {0};
 	uint32_t use_nr = 0, cut_nr = 0, i, j, po;
 	uint64_t pe;
 
-	punched(m, obj, dkey, akey, epoch, &pe, &po);
+	punched(model, obj, dkey, akey, epoch, &pe, &po);
 	for (i = 0; i < m->nr; i++) {
 		const struct rec *r = &m->rec[i];
 
@@ -1149,6 +1168,20 @@ compare_obj(const struct cmp *c, uint32_t obj)
 		if (rc == 0)
 			rc = compare_query(c, obj, a, false);
 	}
+	return rc;
+}
+
+int co_fn
+vm_compare_dkey(const struct vm_model *m, struct vos_cont *cont, uint64_t epoch, uint32_t obj,
+		uint32_t dkey, struct vm_rng *rng, bool quiet)
+{
+	struct cmp c = {.m = m, .cont = cont, .epoch = epoch, .rng = rng, .quiet = quiet};
+	uint32_t a;
+	int rc;
+
+	rc = compare_keys(&c, obj, false, dkey);
+	for (a = 0; rc == 0 && a < VM_AKEYS; a++)
+		rc = a < 2 ? compare_single(&c, obj, dkey, a) : compare_array(&c, obj, dkey, a);
 	return rc;
 }
 

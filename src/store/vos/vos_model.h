@@ -73,6 +73,10 @@ int co_fn vm_run(struct vos_cont *cont, const struct vm_op *op, const struct vos
 int co_fn vm_compare(const struct vm_model *m, struct vos_cont *cont, uint64_t epoch,
 		     uint32_t only_obj, struct vm_rng *rng, bool quiet);
 
+/* The same of one dkey only. */
+int co_fn vm_compare_dkey(const struct vm_model *m, struct vos_cont *cont, uint64_t epoch,
+			  uint32_t obj, uint32_t dkey, struct vm_rng *rng, bool quiet);
+
 struct vos_oid vm_oid(uint32_t obj);
 
 #endif
