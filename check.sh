@@ -4,12 +4,12 @@
 #   ./check.sh              everything, in under 40 minutes on two cores
 #   ./check.sh --quick      one build (gcc), its tests and the style checks
 #   ./check.sh --long       everything with long soaks (hours)
-#   ./check.sh --only NAME  one part: style, gcc, clang, asan, tsan, system
+#   ./check.sh --only NAME  one part: style, gcc, clang, asan, tsan, mutants, system
 set -uo pipefail
 cd "$(dirname "$0")"
 
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
-parts=(style gcc asan tsan clang system)
+parts=(style gcc asan tsan clang mutants system)
 long=0
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -88,7 +88,10 @@ run_part() {
 		step "style: format" tools/check-format.sh
 		;;
 	gcc) build_and_test gcc build/gcc gcc -- ;;
-	clang) build_and_test clang build/clang clang -- -Dbuildtype=debugoptimized ;;
+	clang)
+		# the long searches of gcc's build need no repetition
+		DAOS_TEST_BRIEF=1 build_and_test clang build/clang clang -- -Dbuildtype=debugoptimized
+		;;
 	asan)
 		export ASAN_OPTIONS=detect_stack_use_after_return=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 		build_and_test asan build/asan gcc -- -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
@@ -99,6 +102,10 @@ run_part() {
 		local suite threads=()
 		for suite in base runtime net client gurt common dfs api; do threads+=(--suite "$suite"); done
 		build_and_test tsan build/tsan clang "${threads[@]}" -- -Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false
+		;;
+	mutants)
+		say "mutants: planted bugs"
+		if tests/mutants/run.py --jobs "$jobs" | tee build/mutants.log; then count ok mutants; else count fail mutants; fi
 		;;
 	system)
 		if [ -x tests/cluster/run.sh ]; then

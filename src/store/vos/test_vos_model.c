@@ -15,6 +15,7 @@
 #include "store/vos/test_vos_util.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,12 +28,14 @@ enum {
 	LAG = 30,
 	STEPS = 400,
 	STEPS_MAX = 1 << 20,
-	LATEST = 0, /* epoch of a read: the latest */
-	CHILD_SECONDS = 120,
+	CHILD_SECONDS = 600,
+	BATCH = 25, /* seeds run by one process */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	MODEL_STEPS = 4000,
+	SCALE = 20, /* one of so many of the steps asked for */
 #else
 	MODEL_STEPS = 40000,
+	SCALE = 1,
 #endif
 };
 
@@ -288,41 +291,88 @@ conf_random(struct vm_rng *rng, struct vos_cont_conf *conf)
 	conf->csum_verify = vm_below(rng, 2);
 }
 
-/* In a process of its own, which it ends. */
-static void
-child(uint64_t seed, const struct step *step, uint32_t nr, bool quiet)
+static bool
+run_one(uint64_t seed, const struct step *step, uint32_t nr)
 {
 	struct run r = {.seed = seed, .step = step, .steps = nr};
 	struct vm_rng rng = {.state = seed << 32};
+	int rc;
 
-	if (quiet && freopen("/dev/null", "w", stderr) == NULL)
-		_exit(1);
-	alarm(CHILD_SECONDS);
 	r.all = vm_rand(&rng) & 1;
 	tpool_init(&r.t, 32 << 20, vm_below(&rng, 4) ? 64 << 20 : 0);
 	r.t.conf.scm_cache_bytes = vm_below(&rng, 3) ? 0 : 512 << 10;
 	r.t.conf.data_thresh = vm_below(&rng, 2) ? 0 : 512;
 	r.t.conf.debug_shadow = vm_below(&rng, 4) == 0;
 	conf_random(&rng, &r.conf);
-	if (xs_call(r.t.xs, steps_main, &r) != 0)
-		_exit(1);
-	tpool_fini(&r.t);
-	exit(0);
+	rc = xs_call(r.t.xs, steps_main, &r);
+	if (rc == 0)
+		tpool_fini(&r.t);
+	return rc == 0;
 }
 
+/* fn in a process of its own: did it return true? */
 static bool
-survives(uint64_t seed, const struct step *step, uint32_t nr, bool quiet)
+in_child(bool (*fn)(void *arg), void *arg, bool quiet)
 {
 	int status;
 	pid_t pid;
 
 	fflush(NULL);
 	pid = fork();
-	if (pid == 0)
-		child(seed, step, nr, quiet);
+	if (pid == 0) {
+		if (quiet && freopen("/dev/null", "w", stderr) == NULL)
+			_exit(1);
+		alarm(CHILD_SECONDS);
+		if (!fn(arg))
+			_exit(1);
+		exit(0);
+	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		abort();
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+struct list_run {
+	uint64_t seed;
+	const struct step *step;
+	uint32_t nr;
+};
+
+static bool
+list_main(void *arg)
+{
+	struct list_run *l = arg;
+
+	return run_one(l->seed, l->step, l->nr);
+}
+
+static bool
+survives(uint64_t seed, const struct step *step, uint32_t nr, bool quiet)
+{
+	struct list_run l = {.seed = seed, .step = step, .nr = nr};
+
+	return in_child(list_main, &l, quiet);
+}
+
+struct batch {
+	uint64_t first;
+	uint32_t seeds;
+	struct step *step;
+	uint32_t nr;
+};
+
+static bool
+batch_main(void *arg)
+{
+	const struct batch *b = arg;
+	uint32_t i;
+
+	for (i = 0; i < b->seeds; i++) {
+		steps_random(b->first + i, b->step, b->nr);
+		if (!run_one(b->first + i, b->step, b->nr))
+			return false;
+	}
+	return true;
 }
 
 /* --- shrinking -----------------------------------------------------------------------------------
@@ -429,14 +479,39 @@ replay(const char *path)
 	free(step);
 }
 
+/* One of these seeds fails. Does not return. */
+static void
+find_failure(const struct batch *b)
+{
+	uint32_t i, left;
+
+	for (i = 0; i < b->seeds; i++) {
+		uint64_t seed = b->first + i;
+
+		steps_random(seed, b->step, b->nr);
+		if (survives(seed, b->step, b->nr, false))
+			continue;
+		left = shrink(seed, b->step, b->nr);
+		printf("seed %" PRIu64
+		       " fails; the shortest list of steps that does (VOS_REPLAY):\n",
+		       seed);
+		steps_print(stdout, seed, b->step, left);
+		survives(seed, b->step, left, false);
+		fail();
+	}
+	in_child(batch_main, (void *)b, false);
+	fail_msg("seeds from %" PRIu64 " fail, but each passes alone", b->first);
+}
+
 static void
 test_model(void **state)
 {
-	uint64_t want = env_num("VOS_MODEL_STEPS", MODEL_STEPS), done = 0;
+	uint64_t want = env_num("VOS_MODEL_STEPS", (uint64_t)MODEL_STEPS * SCALE) / SCALE, done = 0;
 	uint64_t seed = env_num("VOS_SEED", 1), first = seed;
-	uint32_t nr = env_num("VOS_STEPS", STEPS), left;
+	uint32_t nr = env_num("VOS_STEPS", STEPS);
 	const char *file = getenv("VOS_REPLAY"), *is_long = getenv("DAOS_TEST_LONG");
 	struct step *step = calloc(nr, sizeof(*step));
+	struct batch b = {.step = step, .nr = nr};
 
 	if (file != NULL) {
 		replay(file);
@@ -446,21 +521,16 @@ test_model(void **state)
 	assert_non_null(step);
 	if (is_long != NULL && strcmp(is_long, "1") == 0)
 		want *= 10;
+	if (getenv("DAOS_TEST_BRIEF") != NULL && want > MODEL_STEPS)
+		want = MODEL_STEPS;
 	if (getenv("VOS_SEED") != NULL && getenv("VOS_MODEL_STEPS") == NULL)
 		want = nr;
-	for (; done < want; seed++) {
-		steps_random(seed, step, nr);
-		if (survives(seed, step, nr, false)) {
-			done += nr;
-			continue;
-		}
-		left = shrink(seed, step, nr);
-		printf("seed %" PRIu64
-		       " fails; the shortest list of steps that does (VOS_REPLAY):\n",
-		       seed);
-		steps_print(stdout, seed, step, left);
-		survives(seed, step, left, false);
-		fail();
+	for (; done < want; seed += b.seeds) {
+		b.first = seed;
+		b.seeds = (want - done + nr - 1) / nr < BATCH ? (want - done + nr - 1) / nr : BATCH;
+		if (!in_child(batch_main, &b, true))
+			find_failure(&b);
+		done += (uint64_t)b.seeds * nr;
 	}
 	printf("model steps: %" PRIu64 " (%" PRIu64 " runs from seed %" PRIu64 ")\n", done,
 	       seed - first, first);
@@ -560,5 +630,8 @@ main(void)
 	    cmocka_unit_test(test_nomem),
 	};
 
+	/* pools come and go: keep their memory */
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
