@@ -105,6 +105,7 @@ run_part() {
 		;;
 	mutants)
 		say "mutants: planted bugs"
+		mkdir -p build
 		if tests/mutants/run.py --jobs "$jobs" | tee build/mutants.log; then count ok mutants; else count fail mutants; fi
 		;;
 	system)
