@@ -13,11 +13,13 @@ RE = "heap/heap_replay.c"
 PG = "heap/heap_page.c"
 AL = "heap/heap_alloc.c"
 SP = "space/space.c"
+SR = "space/space_run.c"
 DA = "space/data.c"
 BT = "tree/btree.c"
 BN = "tree/btree_node.c"
 BC = "tree/btree_cursor.c"
 VA = "vos/vos_array.c"
+VR = "vos/vos_ver.c"
 VV = "vos/vos_visible.c"
 VT = "vos/vos_trim.c"
 VU = "vos/vos_update.c"
@@ -126,11 +128,11 @@ MUTANTS = [
      "if (batch->stamp == 0 || (oldest != NULL", "if ((oldest != NULL", "space;points mixed"),
     ("freed blocks are reused under a reader", SP,
      "(oldest != NULL && oldest->seq < batch->stamp)", "false", "space;vos_conc"),
-    ("the reserve of the data device is for everybody", SP,
+    ("the reserve of the data device is for everybody", SR,
      "uint64_t margin = flags & SPACE_RECLAIM ? 0 : space->margin_blk;", "uint64_t margin = 0;", "space;vos"),
     ("freeing a block that is free goes unnoticed", SP,
-     "if (change_bits(words, pos, nr, m->set) != nr || (!m->set && df.used_nr < nr)) {",
-     "if (change_bits(words, pos, nr, m->set) > nr) {", "space;faults"),
+     "if (space_change_bits(words, pos, nr, m->set) != nr || (!m->set && df.used_nr < nr)) {",
+     "if (space_change_bits(words, pos, nr, m->set) > nr) {", "space;faults"),
     ("the map of blocks is not declared to its last byte", SP,
      "last = (pos + nr - 1) / 8 + 1;", "last = (pos + nr - 1) / 8;", "space;vos"),
     ("data are not written synchronously", DA,
@@ -160,17 +162,17 @@ MUTANTS = [
      "while (ver->epoch > epoch) {", "while (ver->epoch >= epoch) {", "vos;vos_model"),
     ("an equal punch hides a version", VA,
      "vos_ord_cmp(vos_ver_ord(ver), hidden) < 0)", "vos_ord_cmp(vos_ver_ord(ver), hidden) <= 0)", "vos_model"),
-    ("the right part of a cut extent begins a record late", VA,
-     "uint64_t beg_off = ver->ext_off + b * ver->rec_size;", "uint64_t beg_off = ver->ext_off + (b + 1) * ver->rec_size;",
+    ("the right part of a cut extent begins a record late", VR,
+     "right->ext_off = ver->ext_off + b * ver->rec_size;", "right->ext_off = ver->ext_off + (b + 1) * ver->rec_size;",
      "vos;vos_model"),
-    ("a cut frees the block that both parts use", VA,
+    ("a cut frees the block that both parts use", VR,
      "if (ver->kind == VOS_VER_NVME && left_blks <= skip_blks) {", "if (ver->kind == VOS_VER_NVME) {", "vos;vos_model"),
     ("a segment split forgets the older versions", VA,
      "left_off = ver.older; if (left_off == 0) break;", "left_off = 0; if (left_off == 0) break;", "vos_model"),
-    ("a counted extent gets a user without being counted", VA,
+    ("a counted extent gets a user without being counted", VR,
      "rc = heap_tx_add(t->tx, off, sizeof(ext->refs)); if (rc == 0) ext->refs++;",
      "rc = heap_tx_add(t->tx, off, sizeof(ext->refs));", "vos;vos_model"),
-    ("the reference count is changed without being declared", VA,
+    ("the reference count is changed without being declared", VR,
      "rc = heap_tx_add(t->tx, off, sizeof(ext->refs)); if (rc == 0) ext->refs++; return rc;",
      "ext->refs++; rc = 0; return rc;", "vos;vos_model"),
     ("a needed version is dropped by one that comes on top", VA,
@@ -194,7 +196,7 @@ MUTANTS = [
     ("a listing's position is lost between steps of an aggregation", VT,
      "dst->seg_set = src->seg_set;", "dst->seg_set = false;", "vos_model;points aggregate"),
     ("the index is changed before the data are durable", VU,
-     "if (!up->written) rc = write_data(up);", "if (!up->written && up->view_nr > 1) rc = write_data(up);", "vos"),
+     "if (rc == 0 && !up->written) rc = write_data(up);", "if (rc == 0 && !up->written && up->view_nr > 1) rc = write_data(up);", "vos"),
     ("an update at or below the aggregation epoch is accepted", VU,
      "if (up->io.epoch <= t->cont->df->agg_epoch)", "if (up->io.epoch < t->cont->df->agg_epoch)", "vos"),
     ("insert conditions look at nothing", VU,
