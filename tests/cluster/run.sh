@@ -58,6 +58,10 @@ fio_verify() {
 	fio --name=v --directory="$mnt" --rw=randrw --bs=4k-64k --bsrange=4k-64k --size=16m --numjobs=2 --verify=crc32c \
 		--do_verify=1 --verify_fatal=1 --group_reporting
 }
+verify_targets() { # every target's files, with the system stopped or dead, before anything recovers them
+	local s
+	for s in "$work"/sys/storage/engine*/scm; do vos_dump verify "$s"; done
+}
 kill_all_engines() { # kill -9 of every engine during a copy: it finishes, and nothing differs
 	local pid i
 	cp -a /usr/include/x86_64-linux-gnu "$mnt/killed" &
@@ -70,10 +74,33 @@ kill_all_engines() { # kill -9 of every engine during a copy: it finishes, and n
 	wait $pid
 	diff -r --no-dereference /usr/include/x86_64-linux-gnu "$mnt/killed"
 }
+kill_system() { # kill -9 of server and engines during a copy: the files are sound before and after recovery
+	local server pids p copy
+	cp -a /usr/include/asm-generic "$mnt/kept"
+	cp -a /usr/include/x86_64-linux-gnu "$mnt/cut" 2>/dev/null &
+	copy=$!
+	sleep 0.5
+	server=$(cat "$work/sys/run/daos_server.pid")
+	pids=$(engines)
+	# shellcheck disable=SC2086
+	kill -9 "$server" $pids
+	for p in $server $pids; do while kill -0 "$p" 2>/dev/null; do sleep 0.05; done; done
+	verify_targets
+	md5sum "$work"/sys/storage/engine*/scm/*.wal >"$work/wal.md5"
+	verify_targets
+	md5sum --quiet -c "$work/wal.md5"
+	qs --no-copy
+	wait $copy || true
+	diff -r --no-dereference /usr/include/asm-generic "$mnt/kept"
+	diff -r --no-dereference /usr/include/linux "$mnt/linux"
+	err=$(vos_dump list "$work/sys/storage/engine0/scm" 2>&1 >/dev/null) && return 1
+	grep -q 'an engine has these files open' <<<"$err"
+}
 stop_start() { # everything is still there, and soon
 	local before after begin
 	before=$(cd "$mnt" && find . | sort | md5sum)
 	qs --stop
+	verify_targets
 	begin=$(date +%s%N)
 	qs --no-copy
 	[ $((($(date +%s%N) - begin) / 1000000)) -lt 10000 ]
@@ -179,7 +206,7 @@ twenty_ranks() {
 	[ "$(dmg -j system query | grep -c '"state": "joined"')" -eq 20 ]
 }
 
-all=(first_run copy_compare posix_calls git_clone sqlite tar_both_ways fio_verify kill_all_engines stop_start bad_input
+all=(first_run copy_compare posix_calls git_clone sqlite tar_both_ways fio_verify kill_all_engines kill_system stop_start bad_input
 	full_pool autotest dfs_sample fio_dfs_engine system_stop idle)
 [ "${DAOS_TEST_LONG:-0}" = 1 ] && all+=(build_in_mount)
 all+=(twenty_ranks)
@@ -194,7 +221,7 @@ mkdir -p "$root/build"
 for t in "${all[@]}"; do
 	log=$root/build/system-$t.log
 	# a subshell of its own, so that set -e works inside
-	if timeout 600 bash -c "$(declare -f qs dmg engines "$t"); $(declare -p root work mnt port); set -euo pipefail; $t" \
+	if timeout 600 bash -c "$(declare -f qs dmg engines verify_targets "$t"); $(declare -p root work mnt port); set -euo pipefail; $t" \
 		>"$log" 2>&1; then
 		echo "ok $t"
 	else

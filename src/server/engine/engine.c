@@ -337,7 +337,7 @@ engine_start(const struct engine_conf *conf, struct engine **ret_engine)
 	co_future_init(&e->life_done);
 	rc = copy_conf(e, conf);
 	if (rc == 0 && conf->bulk_dir != NULL) {
-		rc = tier_dir_open(conf->dir, conf->bulk_dir, &e->tiers);
+		rc = dev_dir_tiers(conf->dir, conf->bulk_dir, &e->tiers);
 		e->dir = e->tiers;
 	}
 	if (rc == 0)

@@ -80,9 +80,6 @@ struct engine {
 	bool stopping;
 };
 
-/* --- tier_dir.c: one directory of devices out of two --- */
-int tier_dir_open(struct dev_dir *scm, struct dev_dir *nvme, struct dev_dir **ret_dir);
-
 /* --- target.c --- */
 int target_open(struct target *t); /* on its xstream */
 int co_fn target_close(struct target *t);

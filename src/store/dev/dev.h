@@ -93,6 +93,23 @@ struct dev_dir {
  * buffered fallback where the file system has no direct I/O. Locked against a second opener:
  * -DER_BUSY. Thread-safe: shared by xstreams. */
 int dev_dir_open_files(const char *path, struct dev_dir **ret_dir);
+/* The same for looking only: nothing is created, removed or changed, whatever is called
+ * (-DER_NO_PERM), and devices are opened read_only. Locks are shared: -DER_BUSY while an engine has
+ * the directory, which cannot get it before this is closed. unlocked: take no lock at all and look
+ * at what may be changing. -DER_NONEXIST, -DER_NO_PERM. */
+int dev_dir_open_files_ro(const char *path, bool unlocked, struct dev_dir **ret_dir);
+/*
+ * Copy on write: what lower holds, with every change kept in memory and gone when this is closed.
+ * Blocks written, devices created, renamed and unlinked are seen through it and stay there when a
+ * device is closed and opened again; lower is only ever opened read_only. It stays the caller's and
+ * must outlive it. Belongs to one xstream.
+ */
+int dev_dir_overlay(struct dev_dir *lower, struct dev_dir **ret_dir);
+/* Bytes of memory that changes take so far. */
+uint64_t dev_overlay_bytes(const struct dev_dir *dir);
+/* The two tiers of an engine as one directory: devices named *.data are in nvme, all others in scm.
+ * Both stay the caller's and must outlive it. */
+int dev_dir_tiers(struct dev_dir *scm, struct dev_dir *nvme, struct dev_dir **ret_dir);
 void dev_dir_close(struct dev_dir *dir);
 
 /*

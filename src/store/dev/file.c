@@ -9,6 +9,10 @@
  * then renamed: a name without '~' is always a complete device. Names with '~' are leftovers of a
  * crash and are removed when the directory is opened. The directory itself is locked by flock(), so
  * that two engines never serve the same files.
+ *
+ * A directory opened for looking (dev_dir_open_files_ro) makes, changes and removes nothing: its
+ * files are opened without the right to write, and its locks are shared, so several may look but
+ * none while an engine has the files, and no engine starts while somebody looks.
  */
 #define LOG_FACILITY "dev"
 #include "store/dev/dev.h"
@@ -53,6 +57,8 @@ struct file_dev {
 struct file_dir {
 	struct dev_dir dir;
 	int fd;
+	bool read_only;
+	bool unlocked; /* read_only: without any lock */
 	char path[];
 };
 
@@ -229,11 +235,11 @@ file_dev_new(struct xs *xs, int fd, const char *name, uint64_t size, struct file
  * so this lock, until it has reached the disk. Only then may the successor read what is there.
  */
 static int co_fn
-lock_file(struct file_dev *fdev)
+lock_file(struct file_dev *fdev, int how)
 {
 	int tries;
 
-	for (tries = 0; flock(fdev->fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+	for (tries = 0; flock(fdev->fd, how | LOCK_NB) != 0; tries++) {
 		if (errno != EWOULDBLOCK)
 			return err_from_errno(errno);
 		if (tries == LOCK_TRIES || co_self() == NULL)
@@ -253,6 +259,8 @@ dir_open(struct dev_dir *dir, struct xs *xs, const char *name, bool read_only, s
 
 	if (!dev_name_ok(name))
 		return -DER_INVAL;
+	if (fdir->read_only && !read_only)
+		return -DER_NO_PERM;
 	rc = open_direct(fdir->fd, name, read_only ? O_RDONLY : O_RDWR, &fd);
 	if (rc != 0)
 		return rc;
@@ -263,7 +271,10 @@ dir_open(struct dev_dir *dir, struct xs *xs, const char *name, bool read_only, s
 	rc = file_dev_new(xs, fd, name, st.st_size, &fdev);
 	if (rc != 0)
 		return rc;
-	rc = read_only ? 0 : lock_file(fdev);
+	if (!read_only)
+		rc = lock_file(fdev, LOCK_EX);
+	else if (fdir->read_only && !fdir->unlocked)
+		rc = lock_file(fdev, LOCK_SH);
 	if (rc != 0)
 		dev_close(&fdev->dev);
 	else
@@ -321,7 +332,7 @@ create_tmp(struct file_dir *fdir, struct xs *xs, const char *name, const char *t
 	rc = file_dev_new(xs, fd, name, size, &fdev);
 	if (rc != 0)
 		return rc;
-	rc = lock_file(fdev);
+	rc = lock_file(fdev, LOCK_EX);
 	if (rc == 0 && zeroed)
 		rc = fill_zero(fdev);
 	if (rc == 0 && fsync(fd) != 0)
@@ -350,6 +361,8 @@ dir_create(struct dev_dir *dir, struct xs *xs, const char *name, uint64_t size, 
 
 	if (!dev_name_ok(name) || size == 0 || size % DEV_BLOCK != 0)
 		return -DER_INVAL;
+	if (fdir->read_only)
+		return -DER_NO_PERM;
 	if (faccessat(fdir->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return -DER_EXIST;
 	snprintf(tmp, sizeof(tmp), "%s~", name);
@@ -378,6 +391,8 @@ dir_unlink(struct dev_dir *dir, const char *name)
 
 	if (!dev_name_ok(name))
 		return -DER_INVAL;
+	if (fdir->read_only)
+		return -DER_NO_PERM;
 	if (unlinkat(fdir->fd, name, 0) != 0)
 		return err_from_errno(errno);
 	return sync_dir(fdir);
@@ -390,6 +405,8 @@ dir_rename(struct dev_dir *dir, const char *from, const char *to)
 
 	if (!dev_name_ok(from) || !dev_name_ok(to))
 		return -DER_INVAL;
+	if (fdir->read_only)
+		return -DER_NO_PERM;
 	if (renameat(fdir->fd, from, fdir->fd, to) != 0)
 		return err_from_errno(errno);
 	return sync_dir(fdir);
@@ -484,28 +501,57 @@ remove_leftovers(struct file_dir *fdir)
 		free(names);
 }
 
-int
-dev_dir_open_files(const char *path, struct dev_dir **ret_dir)
+/* The directory itself, locked as asked (0: not at all). */
+static int
+open_path(const char *path, int lock, struct file_dir **ret_fdir)
 {
 	CLEANUP(freep)
 	struct file_dir *fdir = mem_calloc(1, sizeof(*fdir) + strlen(path) + 1);
+	int rc;
 
 	if (fdir == NULL)
 		return -DER_NOMEM;
 	fdir->dir.ops = &file_dir_ops;
 	strcpy(fdir->path, path);
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return err_from_errno(errno);
 	fdir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fdir->fd < 0)
 		return err_from_errno(errno);
-	if (flock(fdir->fd, LOCK_EX | LOCK_NB) != 0) {
-		int rc = errno == EWOULDBLOCK ? -DER_BUSY : err_from_errno(errno);
-
+	if (lock != 0 && flock(fdir->fd, lock | LOCK_NB) != 0) {
+		rc = errno == EWOULDBLOCK ? -DER_BUSY : err_from_errno(errno);
 		close(fdir->fd);
 		return rc;
 	}
+	*ret_fdir = steal_ptr(fdir);
+	return 0;
+}
+
+int
+dev_dir_open_files(const char *path, struct dev_dir **ret_dir)
+{
+	struct file_dir *fdir = NULL;
+	int rc;
+
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return err_from_errno(errno);
+	rc = open_path(path, LOCK_EX, &fdir);
+	if (rc != 0)
+		return rc;
 	remove_leftovers(fdir);
-	*ret_dir = &steal_ptr(fdir)->dir;
+	*ret_dir = &fdir->dir;
+	return 0;
+}
+
+int
+dev_dir_open_files_ro(const char *path, bool unlocked, struct dev_dir **ret_dir)
+{
+	struct file_dir *fdir = NULL;
+	int rc;
+
+	rc = open_path(path, unlocked ? 0 : LOCK_SH, &fdir);
+	if (rc != 0)
+		return rc;
+	fdir->read_only = true;
+	fdir->unlocked = unlocked;
+	*ret_dir = &fdir->dir;
 	return 0;
 }

@@ -197,6 +197,154 @@ test_files_lock(void **state)
 	expect_list(f, "");
 }
 
+/* Looking only: nothing can be changed, several may look, none while somebody writes. */
+static int
+do_files_ro(void *arg)
+{
+	struct fixture *f = arg;
+	struct dev_dir *ro, *ro2, *rw;
+	struct dev *d;
+
+	assert_int_equal(f->dir->ops->create(f->dir, f->xs, "a", MIB, true, &d), 0);
+	dev_close(d);
+	assert_int_equal(dev_dir_open_files_ro(f->path, false, &ro), -DER_BUSY);
+	assert_int_equal(dev_dir_open_files_ro(f->path, true, &ro), 0);
+	assert_int_equal(ro->ops->open(ro, f->xs, "a", true, &d), 0);
+	dev_close(d);
+	dev_dir_close(ro);
+	dev_dir_close(f->dir);
+	assert_int_equal(dev_dir_open_files_ro("/nonexistent", false, &ro), -DER_NONEXIST);
+	assert_int_equal(dev_dir_open_files_ro(f->path, false, &ro), 0);
+	assert_int_equal(dev_dir_open_files_ro(f->path, false, &ro2), 0);
+	assert_int_equal(dev_dir_open_files(f->path, &rw), -DER_BUSY);
+	assert_int_equal(ro->ops->open(ro, f->xs, "a", false, &d), -DER_NO_PERM);
+	assert_int_equal(ro->ops->create(ro, f->xs, "b", MIB, false, &d), -DER_NO_PERM);
+	assert_int_equal(ro->ops->rename(ro, "a", "b"), -DER_NO_PERM);
+	assert_int_equal(ro->ops->unlink(ro, "a"), -DER_NO_PERM);
+	dev_dir_close(ro2);
+	dev_dir_close(ro);
+	assert_int_equal(dev_dir_open_files(f->path, &f->dir), 0);
+	expect_list(f, "a:1048576 ");
+	assert_int_equal(f->dir->ops->unlink(f->dir, "a"), 0);
+	return 0;
+}
+
+static void
+test_files_ro(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(xs_call(f->xs, do_files_ro, f), 0);
+}
+
+static int
+do_overlay(void *arg)
+{
+	struct fixture *f = arg;
+	struct dev_dir *lower = f->dir, *over;
+	uint8_t *buf = dev_buf_alloc(4 * DEV_BLOCK);
+	uint64_t before;
+	struct dev *a, *b;
+
+	assert_int_equal(lower->ops->create(lower, f->xs, "a", 4 * MIB, true, &a), 0);
+	memset(buf, 1, 4 * DEV_BLOCK);
+	assert_int_equal(dev_write(a, 2 * MIB - DEV_BLOCK, buf, 4 * DEV_BLOCK, DEV_WRITE_SYNC), 0);
+	dev_close(a);
+	if (f->disk == NULL) {
+		dev_dir_close(lower);
+		assert_int_equal(dev_dir_open_files_ro(f->path, false, &lower), 0);
+	}
+	before = f->disk != NULL ? mem_disk_writes(f->disk) : 0;
+	assert_int_equal(dev_dir_overlay(lower, &over), 0);
+	f->dir = over;
+	expect_list(f, "a:4194304 ");
+	assert_int_equal(over->ops->open(over, f->xs, "a", false, &a), 0);
+
+	/* Across the border of two tables, the middle two of four blocks. */
+	memset(buf, 2, 2 * DEV_BLOCK);
+	assert_int_equal(dev_write(a, 2 * MIB, buf, 2 * DEV_BLOCK, DEV_WRITE_SYNC), 0);
+	assert_int_equal(dev_sync(a), 0);
+	assert_int_equal(dev_read(a, 2 * MIB - DEV_BLOCK, buf, 4 * DEV_BLOCK), 0);
+	assert_int_equal(buf[DEV_BLOCK - 1], 1);
+	assert_int_equal(buf[DEV_BLOCK], 2);
+	assert_int_equal(buf[3 * DEV_BLOCK - 1], 2);
+	assert_int_equal(buf[3 * DEV_BLOCK], 1);
+	assert_int_equal(dev_overlay_bytes(over), 2 * DEV_BLOCK);
+	assert_int_equal(over->ops->unlink(over, "a"), -DER_BUSY);
+	dev_close(a);
+
+	/* Closed and renamed, it is still there. */
+	assert_int_equal(over->ops->create(over, f->xs, "b", MIB, false, &b), 0);
+	assert_int_equal(over->ops->create(over, f->xs, "a", MIB, false, &a), -DER_EXIST);
+	assert_int_equal(dev_write(b, 0, buf, DEV_BLOCK, 0), 0);
+	assert_int_equal(dev_read(b, 0, buf, 2 * DEV_BLOCK), 0);
+	assert_int_equal(buf[0], 1);
+	assert_int_equal(buf[DEV_BLOCK], 0);
+	assert_int_equal(over->ops->rename(over, "a", "b"), -DER_BUSY);
+	dev_close(b);
+	assert_int_equal(over->ops->rename(over, "a", "b"), 0);
+	expect_list(f, "b:4194304 ");
+	assert_int_equal(over->ops->open(over, f->xs, "a", true, &a), -DER_NONEXIST);
+	assert_int_equal(over->ops->open(over, f->xs, "b", true, &b), 0);
+	assert_int_equal(dev_read(b, 2 * MIB, buf, 4 * DEV_BLOCK), 0);
+	assert_int_equal(buf[0], 2);
+	assert_int_equal(buf[2 * DEV_BLOCK], 1);
+	assert_int_equal(buf[3 * DEV_BLOCK], 0);
+	assert_int_equal(dev_write(b, 0, buf, DEV_BLOCK, 0), -DER_NO_PERM);
+	dev_close(b);
+	assert_int_equal(over->ops->unlink(over, "b"), 0);
+	expect_list(f, "");
+	assert_int_equal(dev_overlay_bytes(over), 0);
+	dev_dir_close(over);
+
+	/* Nothing of this reached what lies beneath. */
+	f->dir = lower;
+	expect_list(f, "a:4194304 ");
+	assert_int_equal(f->disk != NULL ? mem_disk_writes(f->disk) : 0, before);
+	assert_int_equal(lower->ops->open(lower, f->xs, "a", true, &a), 0);
+	assert_int_equal(dev_read(a, 2 * MIB, buf, DEV_BLOCK), 0);
+	assert_int_equal(buf[0], 1);
+	dev_close(a);
+	if (f->disk == NULL) {
+		dev_dir_close(lower);
+		assert_int_equal(dev_dir_open_files(f->path, &f->dir), 0);
+	}
+	assert_int_equal(f->dir->ops->unlink(f->dir, "a"), 0);
+	dev_buf_free(buf, 0);
+	return 0;
+}
+
+static void
+test_overlay(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(xs_call(f->xs, do_overlay, f), 0);
+}
+
+/* An overlay of nothing is a directory like any other. */
+static int
+do_overlay_common(void *arg)
+{
+	struct fixture *f = arg;
+	struct dev_dir *lower = f->dir;
+	int rc;
+
+	assert_int_equal(dev_dir_overlay(lower, &f->dir), 0);
+	rc = do_common(f);
+	dev_dir_close(f->dir);
+	f->dir = lower;
+	return rc;
+}
+
+static void
+test_overlay_common(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(xs_call(f->xs, do_overlay_common, f), 0);
+}
+
 static uint64_t
 rnd(void *arg)
 {
@@ -320,6 +468,10 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_common, setup_mem, teardown),
 	    cmocka_unit_test_setup_teardown(test_common, setup_files, teardown),
 	    cmocka_unit_test_setup_teardown(test_files_lock, setup_files, teardown),
+	    cmocka_unit_test_setup_teardown(test_files_ro, setup_files, teardown),
+	    cmocka_unit_test_setup_teardown(test_overlay, setup_mem, teardown),
+	    cmocka_unit_test_setup_teardown(test_overlay, setup_files, teardown),
+	    cmocka_unit_test_setup_teardown(test_overlay_common, setup_mem, teardown),
 	    cmocka_unit_test_setup_teardown(test_crash, setup_mem, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

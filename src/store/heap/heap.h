@@ -262,6 +262,10 @@ struct heap_stats {
 };
 void heap_stats(const struct heap *heap, struct heap_stats *ret_stats);
 
+/* Bring every page in that was ever written, whatever resident_max says, and so check all of them.
+ * A logged line for each that cannot be had; the first error. */
+int co_fn heap_load_all(struct heap *heap);
+
 /*
  * Check every invariant of the allocator against its index, and the shadow image if there is one.
  * When is_used is given, it is asked about every allocated object and must say true (leak check):

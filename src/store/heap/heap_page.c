@@ -316,14 +316,14 @@ read_run(struct heap *heap, uint32_t idx, uint32_t nr, const uint32_t *crc)
 	uint64_t off = (heap->super.page_blk + idx) * (uint64_t)DEV_BLOCK;
 	uint8_t *dst = heap->base + (uint64_t)idx * HEAP_PAGE;
 	uint32_t i;
-	int rc = 0;
+	int read_rc = 0, rc;
 
 	if (crc[0] != 0) {
-		rc = dev_read(heap->pages, off, dst, (size_t)nr * HEAP_PAGE);
+		read_rc = dev_read(heap->pages, off, dst, (size_t)nr * HEAP_PAGE);
 		heap->stats.fault_nr += nr;
 	}
-	for (i = 0; i < nr; i++) {
-		int page_rc = rc;
+	for (i = 0, rc = 0; i < nr; i++) {
+		int page_rc = read_rc; /* a bad page does not keep its neighbours out */
 
 		heap->state[idx + i] &= ~PAGE_LOADING;
 		if (page_rc == 0 && crc[i] != 0)
@@ -481,6 +481,37 @@ heap_load_marked(struct heap *heap, const uint64_t *want)
 	rc = load_worker(&job);
 	rc2 = co_group_join(&group);
 	return rc != 0 ? rc : rc2;
+}
+
+int co_fn
+heap_load_all(struct heap *heap)
+{
+	uint64_t max = heap->conf.resident_max;
+	struct heap_sum_df *sum;
+	uint32_t idx = 0, nr;
+	int rc, first = 0;
+
+	heap->conf.resident_max = 0;
+	while (idx < heap->page_nr) {
+		rc = heap_sum_load(heap, idx, &sum);
+		/* what can be read as one, so that a bad page does not hide its neighbours */
+		nr = 0;
+		while (rc == 0 && idx + nr < heap->page_nr && nr < LOAD_RUN_MAX &&
+		       (idx + nr) / HEAP_SUM_PER_BLK == idx / HEAP_SUM_PER_BLK &&
+		       is_missing(heap, idx + nr) &&
+		       sum->page_crc[(idx + nr) % HEAP_SUM_PER_BLK] != 0)
+			nr++;
+		if (nr > 0)
+			rc = heap_fault(heap, (uint64_t)idx * HEAP_PAGE, (uint64_t)nr * HEAP_PAGE);
+		if (first == 0)
+			first = rc;
+		/* without its table block nothing can be said of 1020 pages */
+		idx += rc != 0 && nr == 0 ? HEAP_SUM_PER_BLK - idx % HEAP_SUM_PER_BLK
+		       : nr > 0           ? nr
+					  : 1;
+	}
+	heap->conf.resident_max = max;
+	return first;
 }
 
 /* --- dirty pages

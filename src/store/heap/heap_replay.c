@@ -12,17 +12,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/heap/heap_inspect.h"
 #include "store/heap/heap_internal.h"
-
-struct range {
-	uint64_t off;
-	uint32_t len;
-	const uint8_t *bytes;
-};
 
 /* Read the range at p of a record that was checked; returns what follows it. */
 static const uint8_t *
-range_next(const uint8_t *p, struct range *ret)
+range_next(const uint8_t *p, struct heap_rec_range *ret)
 {
 	uint64_t word;
 
@@ -33,8 +28,8 @@ range_next(const uint8_t *p, struct range *ret)
 	return ret->bytes + ret->len;
 }
 
-int
-heap_rec_check(const struct heap *heap, const uint8_t *rec, uint32_t max, uint32_t *ret_len)
+static int
+rec_check(uint64_t region, const uint8_t *rec, uint32_t max, uint32_t *ret_len)
 {
 	const uint8_t *p = rec + sizeof(struct heap_rec_df), *end;
 	struct heap_rec_df hdr;
@@ -47,18 +42,49 @@ heap_rec_check(const struct heap *heap, const uint8_t *rec, uint32_t max, uint32
 		return -DER_CSUM;
 	end = rec + hdr.len_bytes;
 	for (i = 0; i < hdr.range_nr; i++) {
-		struct range r;
+		struct heap_rec_range r;
 
 		if (end - p < HEAP_RANGE_WORD)
 			return -DER_CSUM;
 		p = range_next(p, &r);
-		if (p > end || r.len == 0 || r.off >= heap->size || r.len > heap->size - r.off)
+		if (p > end || r.len == 0 || r.off >= region || r.len > region - r.off)
 			return -DER_CSUM;
 	}
 	if (p != end)
 		return -DER_CSUM;
 	*ret_len = hdr.len_bytes;
 	return 0;
+}
+
+int
+heap_rec_check(const struct heap *heap, const uint8_t *rec, uint32_t max, uint32_t *ret_len)
+{
+	return rec_check(heap->size, rec, max, ret_len);
+}
+
+int
+heap_rec_begin(const uint8_t *rec, uint32_t max, uint32_t *ret_len, struct heap_rec_iter *it)
+{
+	struct heap_rec_df hdr;
+	int rc;
+
+	rc = rec_check(HEAP_REGION_MAX, rec, max, ret_len);
+	if (rc != 0)
+		return rc;
+	memcpy(&hdr, rec, sizeof(hdr));
+	it->next = rec + sizeof(hdr);
+	it->left_nr = hdr.range_nr;
+	return 0;
+}
+
+bool
+heap_rec_next(struct heap_rec_iter *it, struct heap_rec_range *ret)
+{
+	if (it->left_nr == 0)
+		return false;
+	it->left_nr--;
+	it->next = range_next(it->next, ret);
+	return true;
 }
 
 void
@@ -70,7 +96,7 @@ heap_rec_apply(uint8_t *image, const uint8_t *rec)
 
 	memcpy(&hdr, rec, sizeof(hdr));
 	for (i = 0; i < hdr.range_nr; i++) {
-		struct range r;
+		struct heap_rec_range r;
 
 		p = range_next(p, &r);
 		memcpy(image + r.off, r.bytes, r.len);
@@ -116,7 +142,7 @@ mark_rec(struct heap *heap, const uint8_t *rec, const struct wal_replay_batch *b
 
 	memcpy(&hdr, rec, sizeof(hdr));
 	for (i = 0; i < hdr.range_nr; i++) {
-		struct range r;
+		struct heap_rec_range r;
 
 		p = range_next(p, &r);
 		for (idx = r.off / HEAP_PAGE; idx <= (r.off + r.len - 1) / HEAP_PAGE; idx++)
@@ -138,7 +164,7 @@ apply_rec(struct heap *heap, const uint8_t *rec, const struct wal_replay_batch *
 	if (heap->shadow != NULL)
 		heap_rec_apply(heap->shadow, rec);
 	for (i = 0; i < hdr.range_nr; i++) {
-		struct range r;
+		struct heap_rec_range r;
 
 		p = range_next(p, &r);
 		for (idx = r.off / HEAP_PAGE; idx <= (r.off + r.len - 1) / HEAP_PAGE; idx++)

@@ -444,7 +444,9 @@ heap_reserve(struct heap *heap, uint64_t log_bytes, uint64_t heap_bytes, uint32_
 	if (log_bytes == 0)
 		log_bytes = HEAP_TX_LOG_DEFAULT;
 	log_bytes += sizeof(struct heap_rec_df);
-	if (log_bytes > HEAP_TX_LOG_MAX || heap->conf.read_only)
+	if (heap->conf.read_only)
+		return -DER_NO_PERM;
+	if (log_bytes > HEAP_TX_LOG_MAX)
 		return -DER_INVAL;
 	if (slabs > 0 &&
 	    alloc->free_slabs < alloc->reserved_slabs + slabs + (reclaim ? 0 : alloc->margin))

@@ -298,12 +298,18 @@ do_damage(void *arg)
 	mem_disk_flip_bit(f->disk, "heap", (bad + 1234) * 8 + 5);
 	assert_int_equal(heap_open(&f->conf, f->pages, f->log, &f->heap), 0);
 	assert_int_equal(heap_fault(f->heap, off[0], 10), -DER_CSUM);
+	assert_int_equal(heap_load_all(f->heap), -DER_CSUM);
+	assert_non_null(heap_try(f->heap, off[1], 10));
+	assert_null(heap_try(f->heap, off[0], 10));
 	assert_int_equal(heap_fault(f->heap, off[1], 10), 0);
 	obj = heap_ptr(f->heap, off[1]);
 	assert_int_equal(obj[4095], 0xc1);
 	assert_int_equal(heap_verify(f->heap, NULL, NULL), 0);
 	heap_close(f->heap, false);
 	mem_disk_flip_bit(f->disk, "heap", (bad + 1234) * 8 + 5);
+	assert_int_equal(heap_open(&f->conf, f->pages, f->log, &f->heap), 0);
+	assert_int_equal(heap_load_all(f->heap), 0);
+	heap_close(f->heap, false);
 
 	/* The checksum table protects itself. It follows the double-write area. */
 	mem_disk_flip_bit(f->disk, "heap", (3 + 256) * DEV_BLOCK * 8ull + 999);
@@ -548,7 +554,7 @@ do_hooks(void *arg)
 	assert_int_equal(heap_open(&f->conf, f->pages, f->log, &f->heap), 0);
 	assert_int_equal(heap_fault(f->heap, heap_root(f->heap), 8), 0);
 	assert_memory_equal(heap_ptr(f->heap, heap_root(f->heap)), &v, 8);
-	assert_int_equal(heap_reserve(f->heap, 0, 0, 0, &resv), -DER_INVAL);
+	assert_int_equal(heap_reserve(f->heap, 0, 0, 0, &resv), -DER_NO_PERM);
 	assert_int_equal(heap_verify(f->heap, NULL, NULL), 0);
 	heap_close(f->heap, true);
 	assert_int_equal(mem_disk_writes(f->disk), writes);

@@ -43,6 +43,9 @@ struct vos_pool_conf {
 	uint64_t cache_bytes; /* bound of the read cache over the NVMe tier; 0 = default */
 	/* open: bound of the heap kept in memory; 0 = all of it */
 	uint64_t scm_cache_bytes;
+	/* open: change no byte of the devices; what the log holds is replayed in memory only, what
+	 * was destroyed stays as far as it was reclaimed, and every change is refused */
+	bool read_only;
 	/* open: give freed space of the NVMe tier back to the file system or device below. The pool
 	 * then no longer owns all of its size: when others have taken the space, a write gets
 	 * -DER_NOSPACE before the pool is full. false: it keeps what it reserved when it was
@@ -52,7 +55,7 @@ struct vos_pool_conf {
 	bool debug_shadow;   /* open: check every transaction against a replayed image (tests) */
 };
 int co_fn vos_pool_create(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *conf);
-/* Recovers as needed. conf: only name, cache_bytes and data_thresh are read. -DER_NONEXIST,
+/* Recovers as needed. conf: uuid and sizes are not read. -DER_NONEXIST,
  * -DER_DF_INVAL (not a VOS pool), -DER_CSUM (rotten metadata), -DER_DF_INCOMPT (format version). */
 int co_fn vos_pool_open(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *conf,
 			struct vos_pool **ret_pool);

@@ -103,6 +103,7 @@ struct vos_pool {
 	/* extents that aggregation merged since the pool was opened, and what it copied for that */
 	uint64_t merged_nr;
 	uint64_t merged_bytes;
+	bool read_only;
 	struct list conts;   /* open containers */
 	struct co_mutex big; /* held while an operation gathers more than one view */
 	struct vos_cache_ent *cache;

@@ -249,7 +249,9 @@ open_dev(struct vos_pool *pool, const char *suffix, struct dev **ret_dev)
 	int rc;
 
 	rc = dev_name(pool->name, suffix, name);
-	return rc != 0 ? rc : pool->dir->ops->open(pool->dir, pool->xs, name, false, ret_dev);
+	if (rc != 0)
+		return rc;
+	return pool->dir->ops->open(pool->dir, pool->xs, name, pool->read_only, ret_dev);
 }
 
 static int
@@ -298,6 +300,7 @@ open_all(struct vos_pool *pool, const struct vos_pool_conf *conf)
 	    .xs = pool->xs,
 	    .resident_max = conf->scm_cache_bytes,
 	    .shadow = conf->debug_shadow,
+	    .read_only = pool->read_only,
 	};
 	int rc;
 
@@ -354,6 +357,7 @@ vos_pool_open(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *co
 	pool->dir = dir;
 	pool->xs = xs;
 	strcpy(pool->name, conf->name);
+	pool->read_only = conf->read_only;
 	pool->data_thresh = conf->data_thresh != 0 ? conf->data_thresh : VOS_DATA_THRESH;
 	list_init(&pool->conts);
 	list_init(&pool->update_free);
@@ -367,7 +371,8 @@ vos_pool_open(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *co
 		close_all(pool, false);
 		return rc;
 	}
-	vos_reclaim_dying(pool);
+	if (!pool->read_only)
+		vos_reclaim_dying(pool);
 	*ret_pool = pool;
 	return 0;
 }

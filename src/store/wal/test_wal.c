@@ -15,6 +15,7 @@
 #include "runtime/xs.h"
 #include "store/wal/wal.h"
 #include "store/wal/wal_format.h"
+#include "store/wal/wal_inspect.h"
 
 enum { LOG_BYTES = 512 << 10, REC_MAX = 60000, RECS_MAX = 4000 };
 
@@ -244,17 +245,50 @@ damage(struct fixture *f, uint32_t nr)
 	assert_int_equal(mem_disk_flip_bit(f->disk, "log", at * 8), 0);
 }
 
+static int co_fn
+count_batch(const struct wal_inspect_batch *batch, void *arg)
+{
+	uint32_t *nr = arg, len, no;
+
+	memcpy(&len, batch->recs, 4);
+	memcpy(&no, batch->recs + 4, 4);
+	assert_int_equal(no, *nr);
+	assert_int_equal(len, rec_len(no));
+	*nr += batch->rec_nr;
+	return 0;
+}
+
+/* The log, looked at while closed, has records 0 to nr and ends so. */
+static void
+expect_look(struct fixture *f, uint32_t nr, enum wal_inspect_end end)
+{
+	uint64_t writes = mem_disk_writes(f->disk);
+	struct wal_inspect wi;
+	uint32_t seen = 0;
+
+	assert_int_equal(wal_inspect(f->xs, f->dev, count_batch, &seen, &wi), 0);
+	assert_int_equal(seen, nr);
+	assert_int_equal(wi.rec_nr, nr);
+	assert_int_equal(wi.end, end);
+	assert_true(wi.super[wi.super_used].valid);
+	assert_int_equal(wi.super[wi.super_used].id[1], log_id[1]);
+	assert_int_equal(mem_disk_writes(f->disk), writes);
+}
+
 static int
 do_damage(void *arg)
 {
 	struct fixture *f = arg;
+	struct wal_inspect wi;
 	uint32_t i, kept;
 
 	for (i = 0; i < 30; i++)
 		assert_int_equal(wal_wait(f->wal, append(f)), 0);
 	reopen(f, 0, 30);
+	expect_look(f, 30, WAL_END_CLEAN);
 	/* The last batch: taken for a torn end. */
 	damage(f, 29);
+	expect_look(f, 29, WAL_END_TORN);
 	reopen(f, 0, 29);
 	assert_int_equal(wal_wait(f->wal, append(f)), 0);
 	assert_int_equal(wal_wait(f->wal, append(f)), 0);
@@ -265,6 +299,7 @@ do_damage(void *arg)
 	f->wal = NULL;
 	log_set_level(LOG_LVL_CRIT);
 	assert_int_equal(open_wal(f), -DER_CSUM);
+	expect_look(f, 12, WAL_END_DAMAGED);
 	damage(f, 12); /* and back */
 	assert_int_equal(open_wal(f), 0);
 	assert_int_equal(f->seen_nr, 31);
@@ -281,6 +316,8 @@ do_damage(void *arg)
 	mem_disk_flip_bit(f->disk, "log", 8 * (DEV_BLOCK + 30));
 	mem_disk_flip_bit(f->disk, "log", 8 * 31);
 	assert_int_equal(open_wal(f), -DER_DF_INVAL);
+	assert_int_equal(wal_inspect(f->xs, f->dev, NULL, NULL, &wi), -DER_DF_INVAL);
+	assert_false(wi.super[0].valid || wi.super[1].valid);
 	log_set_level(LOG_LVL_ERR);
 	return 0;
 }

@@ -1,7 +1,9 @@
 /*
- * The two tiers of an engine as one directory of devices: what is named *.data (the NVMe tier of a
- * pool shard) lives in the second directory, everything else in the first.
+ * Two directories as one: what is named *.data (the NVMe tier of a pool shard) lives in the second,
+ * everything else in the first.
  */
+#include "store/dev/dev.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +11,6 @@
 
 #include "base/list.h"
 #include "base/mem.h"
-#include "server/engine/engine_internal.h"
 
 struct tier_dir {
 	struct dev_dir dir;
@@ -135,7 +136,7 @@ tier_close(struct dev_dir *dir)
 }
 
 int
-tier_dir_open(struct dev_dir *scm, struct dev_dir *nvme, struct dev_dir **ret_dir)
+dev_dir_tiers(struct dev_dir *scm, struct dev_dir *nvme, struct dev_dir **ret_dir)
 {
 	static const struct dev_dir_ops ops = {
 	    .create = tier_create,
