@@ -31,6 +31,15 @@ copy_compare() {
 	cp -a /usr/include/linux "$mnt/linux"
 	diff -r --no-dereference /usr/include/linux "$mnt/linux"
 }
+two_mounts() { # the same container mounted twice without caching: coherent
+	mkdir -p "$work/m1" "$work/m2"
+	dfuse -m "$work/m1" --pool tank --cont home --disable-caching
+	dfuse -m "$work/m2" --pool tank --cont home --disable-caching
+	mkdir "$work/m1/shared"
+	python3 "$root/tests/cluster/mounts.py" "$work/m1/shared" "$work/m2/shared"
+	fusermount3 -u "$work/m1"
+	fusermount3 -u "$work/m2"
+}
 posix_calls() { python3 "$root/tests/cluster/posix.py" "$mnt/posix"; }
 git_clone() {
 	git clone -q "$root" "$mnt/clone"
@@ -206,8 +215,8 @@ twenty_ranks() {
 	[ "$(dmg -j system query | grep -c '"state": "joined"')" -eq 20 ]
 }
 
-all=(first_run copy_compare posix_calls git_clone sqlite tar_both_ways fio_verify kill_all_engines kill_system stop_start bad_input
-	full_pool autotest dfs_sample fio_dfs_engine system_stop idle)
+all=(first_run copy_compare posix_calls two_mounts git_clone sqlite tar_both_ways fio_verify kill_all_engines kill_system
+	stop_start bad_input full_pool autotest dfs_sample fio_dfs_engine system_stop idle)
 [ "${DAOS_TEST_LONG:-0}" = 1 ] && all+=(build_in_mount)
 all+=(twenty_ranks)
 [ $# -gt 0 ] && all=("$@")

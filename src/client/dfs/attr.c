@@ -52,30 +52,120 @@ entry_to_stat(const dfs_t *dfs, const struct dfs_entry *e, const daos_array_stbu
 	st->st_atim = later(&st->st_ctim, &st->st_mtim) ? st->st_ctim : st->st_mtim;
 }
 
+/* --- size and newest change of an object, asked while something else is --- */
+
+/* A question under way; oh must be open, or is opened for it. */
+struct newest {
+	daos_event_t ev;
+	daos_array_stbuf_t st;
+	daos_handle_t oh;
+	mode_t mode;
+	bool own;     /* oh is to be closed */
+	bool started; /* ev is to be waited for */
+};
+
+static int
+newest_begin(dfs_t *dfs, daos_obj_id_t oid, mode_t mode, daos_size_t chunk, daos_handle_t oh,
+	     struct newest *q)
+{
+	int rc = 0;
+
+	memset(&q->st, 0, sizeof(q->st));
+	q->oh = oh;
+	q->mode = mode;
+	q->started = false;
+	q->own = daos_handle_is_inval(oh) && (S_ISREG(mode) || S_ISDIR(mode));
+	if (q->own && S_ISREG(mode))
+		rc = daos_array_open_with_attr(dfs->coh, oid, DAOS_TX_NONE, DAOS_OO_RO, 1,
+					       chunk != 0 ? chunk : dfs->attr.da_chunk_size, &q->oh,
+					       NULL);
+	else if (q->own)
+		rc = daos_obj_open(dfs->coh, oid, DAOS_OO_RO, &q->oh, NULL);
+	q->own = q->own && rc == 0;
+	return rc;
+}
+
+static int
+newest_ask(struct newest *q, daos_event_t *ev)
+{
+	if (S_ISREG(q->mode))
+		return daos_array_stat(q->oh, DAOS_TX_NONE, &q->st, ev);
+	if (S_ISDIR(q->mode))
+		return daos_obj_query_max_epoch(q->oh, DAOS_TX_NONE, &q->st.st_max_epoch, ev);
+	return 0;
+}
+
+/* The question goes out; newest_end() has the answer. */
+static int
+newest_start(struct newest *q)
+{
+	int rc;
+
+	if (!S_ISREG(q->mode) && !S_ISDIR(q->mode))
+		return 0;
+	rc = daos_event_init(&q->ev, DAOS_HDL_INVAL, NULL);
+	if (rc != 0)
+		return rc;
+	rc = newest_ask(q, &q->ev);
+	if (rc != 0)
+		daos_event_fini(&q->ev);
+	q->started = rc == 0;
+	return rc;
+}
+
+static int
+newest_end(struct newest *q, int rc)
+{
+	bool done;
+
+	if (q->started) {
+		int rc2 = daos_event_test(&q->ev, DAOS_EQ_WAIT, &done);
+
+		if (rc2 == 0)
+			rc2 = q->ev.ev_error;
+		daos_event_fini(&q->ev);
+		rc = rc != 0 ? rc : rc2;
+	}
+	if (q->own && S_ISREG(q->mode))
+		daos_array_close(q->oh, NULL);
+	else if (q->own)
+		daos_obj_close(q->oh, NULL);
+	return rc;
+}
+
 int
 entry_newest(dfs_t *dfs, const struct dfs_entry *e, daos_handle_t oh, daos_array_stbuf_t *ret)
 {
-	daos_size_t chunk = e->chunk_size != 0 ? e->chunk_size : dfs->attr.da_chunk_size;
-	bool own = daos_handle_is_inval(oh);
-	int rc = 0;
+	struct newest q;
+	int rc;
 
-	memset(ret, 0, sizeof(*ret));
-	if (S_ISREG(e->mode)) {
-		if (own)
-			rc = daos_array_open_with_attr(dfs->coh, e->oid, DAOS_TX_NONE, DAOS_OO_RO,
-						       1, chunk, &oh, NULL);
-		if (rc == 0)
-			rc = daos_array_stat(oh, DAOS_TX_NONE, ret, NULL);
-		if (own && daos_handle_is_valid(oh))
-			daos_array_close(oh, NULL);
-	} else if (S_ISDIR(e->mode)) {
-		if (own)
-			rc = daos_obj_open(dfs->coh, e->oid, DAOS_OO_RO, &oh, NULL);
-		if (rc == 0)
-			rc = daos_obj_query_max_epoch(oh, DAOS_TX_NONE, &ret->st_max_epoch, NULL);
-		if (own && daos_handle_is_valid(oh))
-			daos_obj_close(oh, NULL);
-	}
+	rc = newest_begin(dfs, e->oid, e->mode, e->chunk_size, oh, &q);
+	if (rc == 0)
+		rc = newest_ask(&q, NULL);
+	rc = newest_end(&q, rc);
+	*ret = q.st;
+	return daos_der2errno(rc);
+}
+
+/* The entry called name in dir and, at the same time, what the open object says that is expected
+ * there; false: the entry is another object's. */
+static int
+entry_and_newest(dfs_t *dfs, daos_handle_t dir, const char *name, const dfs_obj_t *obj,
+		 struct dfs_entry *e, daos_array_stbuf_t *newest, bool *ret_same)
+{
+	struct newest q;
+	int rc, rc2;
+
+	*ret_same = false;
+	rc = newest_begin(dfs, obj->oid, obj->mode, 0, obj->oh, &q);
+	if (rc == 0)
+		rc = newest_start(&q);
+	rc2 = rc == 0 ? entry_fetch(dir, name, e) : 0;
+	rc = newest_end(&q, rc);
+	if (rc2 != 0)
+		return rc2; /* without an entry the object does not matter */
+	*ret_same = rc == 0 && same_oid(e->oid, obj->oid) && ((e->mode ^ obj->mode) & S_IFMT) == 0;
+	*newest = q.st;
 	return daos_der2errno(rc);
 }
 
@@ -117,8 +207,10 @@ dfs_stat(dfs_t *dfs, dfs_obj_t *parent, const char *name, struct stat *stbuf)
 int
 dfs_ostat(dfs_t *dfs, dfs_obj_t *obj, struct stat *stbuf)
 {
+	daos_array_stbuf_t newest;
 	struct dfs_entry e;
 	daos_handle_t oh;
+	bool same;
 	int rc;
 
 	if (dfs == NULL || obj == NULL || stbuf == NULL)
@@ -126,12 +218,28 @@ dfs_ostat(dfs_t *dfs, dfs_obj_t *obj, struct stat *stbuf)
 	rc = parent_get(dfs, obj, &oh);
 	if (rc != 0)
 		return rc;
-	rc = entry_fetch(oh, obj->name, &e);
+	rc = entry_and_newest(dfs, oh, obj->name, obj, &e, &newest, &same);
 	parent_put(dfs, obj, oh);
-	/* another object of that name is not this one */
-	if (rc == 0 && (!same_oid(e.oid, obj->oid) || ((e.mode ^ obj->mode) & S_IFMT) != 0))
-		rc = ENOENT;
-	return rc == 0 ? entry_stat(dfs, &e, obj->oh, stbuf) : rc;
+	if (rc != 0)
+		return rc;
+	if (!same) /* another object of that name is not this one */
+		return ENOENT;
+	entry_to_stat(dfs, &e, &newest, stbuf);
+	return 0;
+}
+
+int
+dfs_stat_expected(dfs_t *dfs, dfs_obj_t *parent, const char *name, const dfs_obj_t *obj,
+		  struct stat *stbuf, bool *ret_same)
+{
+	daos_array_stbuf_t newest;
+	struct dfs_entry e;
+	int rc;
+
+	rc = entry_and_newest(dfs, parent->oh, name, obj, &e, &newest, ret_same);
+	if (rc == 0 && *ret_same)
+		entry_to_stat(dfs, &e, &newest, stbuf);
+	return rc;
 }
 
 /* --- changes

@@ -182,6 +182,11 @@ int dfs_readdir_entries(dfs_t *dfs, dfs_obj_t *obj, daos_anchor_t *anchor, uint3
 			struct dirent *dirs, struct stat *stbufs, struct dfs_entry *entries);
 int dfs_open_entry(dfs_t *dfs, dfs_obj_t *parent, const char *name, const struct dfs_entry *e,
 		   int flags, dfs_obj_t **obj);
+/* stat of name in parent, which is believed to be obj (an open file or directory): its entry and
+ * its size are asked at the same time. *ret_same false: it is something else, and stbuf is not
+ * filled. */
+int dfs_stat_expected(dfs_t *dfs, dfs_obj_t *parent, const char *name, const dfs_obj_t *obj,
+		      struct stat *stbuf, bool *ret_same);
 /* The entry itself. */
 int dfs_entry_get(dfs_t *dfs, dfs_obj_t *parent, const char *name, struct dfs_entry *ret_e);
 /* Make bytes read as zeros; a file that ends before is extended. (dfs_punch cuts off instead.) */

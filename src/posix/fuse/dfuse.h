@@ -29,6 +29,7 @@ enum {
 	DFUSE_MAX_IO = 1 << 20, /* bytes of one read or write request */
 	NODE_BUCKETS = 1 << 16,
 	READDIR_BATCH = 128,
+	TOLD_US = 200, /* how long attributes told by a lookup answer the next question for them */
 };
 
 /* How long the kernel may believe what it was told, in seconds. */
@@ -48,7 +49,8 @@ struct dfuse_conf {
 /* A node. Guarded by the table's lock: links, refs, unlinked, open_nr, place; by its own lock:
  * attributes. */
 struct node {
-	struct node *next; /* in its bucket */
+	struct node *next;  /* in its bucket */
+	struct node *pnext; /* in the bucket of its place */
 	daos_obj_id_t oid;
 	mode_t mode;
 	uint64_t refs;    /* lookups the kernel has not forgotten */
@@ -57,8 +59,12 @@ struct node {
 	bool punched;
 	dfs_obj_t *obj;
 	pthread_mutex_t lock;
-	struct stat st;   /* what was last known; the truth for unlinked files */
-	uint64_t data_ns; /* when the kernel's cached data was last known to be good; 0: never */
+	struct stat st; /* what was last known; the truth for unlinked files */
+	/* Who was told st by a lookup, and when that began; 0: nobody. */
+	pid_t told_pid;
+	uint64_t told_ns;
+	uint64_t change_nr; /* changes made through this mount */
+	uint64_t data_ns;   /* when the kernel's cached data was last known to be good; 0: never */
 	struct timespec data_mtime;
 	off_t data_size;
 };
@@ -70,8 +76,9 @@ struct dfuse {
 	dfs_t *dfs;
 	struct fuse_session *session;
 	uid_t uid;
-	pthread_mutex_t lock; /* the table */
-	struct node **buckets;
+	pthread_mutex_t lock;  /* the table */
+	struct node **buckets; /* by object */
+	struct node **places;  /* by directory and name: what a lookup probably finds */
 	struct node *root;
 	char uns_attr[DUNS_MAX_XATTR_LEN + 1]; /* value of user.daos on the root */
 	pthread_mutex_t space_lock;
@@ -93,6 +100,9 @@ void node_table_fini(struct dfuse *d);
 int node_get(struct dfuse *d, dfs_obj_t *obj, const struct stat *st, struct node **ret_node);
 /* The known node of an id, with one more reference, or NULL. */
 struct node *node_find(struct dfuse *d, daos_obj_id_t oid, const struct stat *st);
+/* The file or directory that was last known by this name, with one more reference, or NULL. Only
+ * a guess. */
+struct node *node_expect(struct dfuse *d, const struct node *parent, const char *name);
 void node_forget(struct dfuse *d, struct node *n, uint64_t nr);
 int node_open(struct dfuse *d, struct node *n); /* count a handle; ENOENT when the object is gone */
 void node_release(struct dfuse *d,
@@ -103,6 +113,17 @@ int node_unlinked(struct dfuse *d, daos_obj_id_t oid, mode_t mode);
 void node_moved(struct dfuse *d, daos_obj_id_t oid, const struct node *parent, const char *name);
 void node_stat_set(struct node *n, const struct stat *st);
 void node_stat_get(struct node *n, struct stat *st);
+/*
+ * The kernel asks for the attributes right after a lookup if it may not keep those that came with
+ * it: one system call of a program, two requests. node_tell() keeps what a lookup found, to whom it
+ * was told and when the lookup began; node_told() gives it to the same thread once, a moment later.
+ * It is void after a change through this mount: node_changed(), before that is acknowledged; nr is
+ * node_change_nr() before the lookup asked.
+ */
+void node_tell(struct node *n, const struct stat *st, pid_t pid, uint64_t began_ns, uint64_t nr);
+bool node_told(struct node *n, pid_t pid, struct stat *st);
+void node_changed(struct node *n);
+uint64_t node_change_nr(struct node *n);
 /* Inode number shown to programs. */
 ino_t node_ino(const struct node *n);
 

@@ -30,19 +30,25 @@ bucket_of(daos_obj_id_t oid)
 	return x >> 48 & (NODE_BUCKETS - 1);
 }
 
+static uint64_t
+name_hash(const char *name)
+{
+	uint64_t h = 0xcbf29ce484222325ull;
+
+	for (; *name != '\0'; name++)
+		h = (h ^ (uint8_t)*name) * 0x100000001b3ull;
+	return h;
+}
+
 /* Links have no object: something that names their place stands for one. */
 static daos_obj_id_t
 key_of(const dfs_obj_t *obj)
 {
 	daos_obj_id_t key = obj->oid;
-	uint64_t h = 0xcbf29ce484222325ull;
-	const char *p;
 
 	if (!S_ISLNK(obj->mode))
 		return key;
-	for (p = obj->name; *p != '\0'; p++)
-		h = (h ^ (uint8_t)*p) * 0x100000001b3ull;
-	key.lo = h ^ obj->parent_oid.lo << 17;
+	key.lo = name_hash(obj->name) ^ obj->parent_oid.lo << 17;
 	key.hi = obj->parent_oid.hi ^ 1ull << 63;
 	return key;
 }
@@ -53,7 +59,8 @@ node_table_init(struct dfuse *d)
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_mutex_init(&d->space_lock, NULL);
 	d->buckets = calloc(NODE_BUCKETS, sizeof(*d->buckets));
-	return d->buckets == NULL ? ENOMEM : 0;
+	d->places = calloc(NODE_BUCKETS, sizeof(*d->places));
+	return d->buckets == NULL || d->places == NULL ? ENOMEM : 0;
 }
 
 static void
@@ -81,7 +88,8 @@ node_table_fini(struct dfuse *d)
 		}
 	}
 	free(d->buckets);
-	d->buckets = NULL;
+	free(d->places);
+	d->buckets = d->places = NULL;
 }
 
 static struct node *
@@ -95,6 +103,15 @@ find_locked(struct dfuse *d, daos_obj_id_t key)
 	return NULL;
 }
 
+/* The bucket of a name in a directory. */
+static struct node **
+place_of(struct dfuse *d, daos_obj_id_t dir, const char *name)
+{
+	uint64_t h = name_hash(name) ^ dir.lo << 17 ^ dir.hi;
+
+	return &d->places[h * 0x9e3779b97f4a7c15ull >> 48 & (NODE_BUCKETS - 1)];
+}
+
 static void
 remove_locked(struct dfuse *d, struct node *n)
 {
@@ -105,6 +122,12 @@ remove_locked(struct dfuse *d, struct node *n)
 	if (*p == n)
 		*p = n->next;
 	n->next = NULL;
+	p = place_of(d, n->obj->parent_oid, n->obj->name);
+	while (*p != NULL && *p != n)
+		p = &(*p)->pnext;
+	if (*p == n)
+		*p = n->pnext;
+	n->pnext = NULL;
 }
 
 static void
@@ -114,6 +137,73 @@ insert_locked(struct dfuse *d, struct node *n)
 
 	n->next = *p;
 	*p = n;
+	p = place_of(d, n->obj->parent_oid, n->obj->name);
+	n->pnext = *p;
+	*p = n;
+}
+
+struct node *
+node_expect(struct dfuse *d, const struct node *parent, const char *name)
+{
+	daos_obj_id_t dir = parent->obj->oid;
+	struct node *n;
+
+	pthread_mutex_lock(&d->lock);
+	for (n = *place_of(d, dir, name); n != NULL; n = n->pnext)
+		if (n->obj->parent_oid.lo == dir.lo && n->obj->parent_oid.hi == dir.hi &&
+		    n != d->root && !S_ISLNK(n->mode) && strcmp(n->obj->name, name) == 0)
+			break;
+	if (n != NULL)
+		n->refs++;
+	pthread_mutex_unlock(&d->lock);
+	return n;
+}
+
+void
+node_tell(struct node *n, const struct stat *st, pid_t pid, uint64_t began_ns, uint64_t nr)
+{
+	pthread_mutex_lock(&n->lock);
+	if (n->change_nr == nr) {
+		n->st = *st;
+		n->told_pid = pid;
+		n->told_ns = began_ns;
+	}
+	pthread_mutex_unlock(&n->lock);
+}
+
+bool
+node_told(struct node *n, pid_t pid, struct stat *st)
+{
+	bool told;
+
+	pthread_mutex_lock(&n->lock);
+	told = pid != 0 && n->told_pid == pid && dfuse_now_ns() - n->told_ns < TOLD_US * 1000ull;
+	if (told) {
+		*st = n->st;
+		n->told_pid = 0;
+	}
+	pthread_mutex_unlock(&n->lock);
+	return told;
+}
+
+void
+node_changed(struct node *n)
+{
+	pthread_mutex_lock(&n->lock);
+	n->change_nr++;
+	n->told_pid = 0;
+	pthread_mutex_unlock(&n->lock);
+}
+
+uint64_t
+node_change_nr(struct node *n)
+{
+	uint64_t nr;
+
+	pthread_mutex_lock(&n->lock);
+	nr = n->change_nr;
+	pthread_mutex_unlock(&n->lock);
+	return nr;
 }
 
 void
@@ -121,6 +211,7 @@ node_stat_set(struct node *n, const struct stat *st)
 {
 	pthread_mutex_lock(&n->lock);
 	n->st = *st;
+	n->told_pid = 0;
 	pthread_mutex_unlock(&n->lock);
 }
 
@@ -147,6 +238,13 @@ node_find(struct dfuse *d, daos_obj_id_t oid, const struct stat *st)
 	return n;
 }
 
+static bool
+place_differs(const dfs_obj_t *a, const dfs_obj_t *b)
+{
+	return a->parent_oid.lo != b->parent_oid.lo || a->parent_oid.hi != b->parent_oid.hi ||
+	       strcmp(a->name, b->name) != 0;
+}
+
 int
 node_get(struct dfuse *d, dfs_obj_t *obj, const struct stat *st, struct node **ret_node)
 {
@@ -165,6 +263,13 @@ node_get(struct dfuse *d, dfs_obj_t *obj, const struct stat *st, struct node **r
 		remove_locked(d, n);
 		n->unlinked = true;
 		n = NULL;
+	}
+	if (n != NULL && place_differs(n->obj, obj)) {
+		/* renamed through another mount */
+		remove_locked(d, n);
+		dfs_update_parent(n->obj, obj, obj->name);
+		n->oid = key_of(n->obj);
+		insert_locked(d, n);
 	}
 	if (n == NULL) {
 		n = fresh;
@@ -247,6 +352,7 @@ node_unlinked(struct dfuse *d, daos_obj_id_t oid, mode_t mode)
 	if (n != NULL) {
 		remove_locked(d, n);
 		n->unlinked = true;
+		node_changed(n);
 		later = n->open_nr > 0;
 		n->punched = !later;
 	}
@@ -266,6 +372,7 @@ node_moved(struct dfuse *d, daos_obj_id_t oid, const struct node *parent, const 
 		dfs_set_place(n->obj, parent->obj, name);
 		n->oid = key_of(n->obj);
 		insert_locked(d, n);
+		node_changed(n);
 	}
 	pthread_mutex_unlock(&d->lock);
 }

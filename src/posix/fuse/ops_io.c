@@ -77,6 +77,7 @@ op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		if (rc != 0)
 			node_release(d, n);
 	}
+	node_changed(n); /* also who opens it in order to look asks anew */
 	if (rc != 0) {
 		fuse_reply_err(req, rc);
 		return;
@@ -163,6 +164,7 @@ op_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *in, off_t off,
 	if (rc == 0 && size > 0) {
 		d_iov_set(&iov, data, size);
 		rc = dfs_write(d->dfs, n->obj, &sgl, off, NULL);
+		node_changed(n);
 	}
 	if (rc != 0)
 		fuse_reply_err(req, rc);
@@ -201,5 +203,6 @@ op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t lengt
 	} else if (rc == 0) {
 		rc = ENOTSUP;
 	}
+	node_changed(n);
 	fuse_reply_err(req, rc);
 }

@@ -56,11 +56,38 @@ reply_none(fuse_req_t req)
 		fuse_reply_err(req, ENOENT);
 }
 
+/*
+ * The name is probably still that of the node it was last known as: then the entry and the size are
+ * asked in one step, and the kernel's next question is answered too.
+ */
+static bool
+lookup_expected(fuse_req_t req, struct node *parent, const char *name)
+{
+	struct dfuse *d = dfuse_of(req);
+	struct node *n = node_expect(d, parent, name);
+	uint64_t began_ns = dfuse_now_ns(), change_nr;
+	bool same = false;
+	struct stat st;
+
+	if (n == NULL)
+		return false;
+	change_nr = node_change_nr(n);
+	if (dfs_stat_expected(d->dfs, parent->obj, name, n->obj, &st, &same) != 0 || !same) {
+		node_forget(d, n, 1);
+		return false;
+	}
+	node_stat_set(n, &st);
+	if (d->cache.attr == 0)
+		node_tell(n, &st, fuse_req_ctx(req)->pid, began_ns, change_nr);
+	reply_entry(req, n, &st);
+	return true;
+}
+
 void
 op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct dfuse *d = dfuse_of(req);
-	struct node *n;
+	struct node *p = node_of(d, parent), *n;
 	dfs_obj_t *obj;
 	struct stat st;
 	int rc;
@@ -69,8 +96,9 @@ op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		fuse_reply_err(req, ENAMETOOLONG);
 		return;
 	}
-	rc = dfs_lookup_rel(d->dfs, node_of(d, parent)->obj, name, d->dfs->amode | O_NOFOLLOW, &obj,
-			    NULL, &st);
+	if (lookup_expected(req, p, name))
+		return;
+	rc = dfs_lookup_rel(d->dfs, p->obj, name, d->dfs->amode | O_NOFOLLOW, &obj, NULL, &st);
 	if (rc == 0)
 		rc = node_get(d, obj, &st, &n);
 	if (rc == 0)
@@ -149,8 +177,10 @@ op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct dfuse *d = dfuse_of(req);
 	struct node *n = node_of(d, ino);
 	struct stat st;
-	int rc = node_stat(d, n, &st);
+	int rc = 0;
 
+	if (!node_told(n, fuse_req_ctx(req)->pid, &st))
+		rc = node_stat(d, n, &st);
 	if (rc != 0)
 		fuse_reply_err(req, rc);
 	else
@@ -219,6 +249,7 @@ op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct
 	}
 	n->mode = st.st_mode;
 	node_stat_set(n, &st);
+	node_changed(n);
 	reply_attr(req, n, &st);
 }
 
@@ -258,6 +289,7 @@ make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, int flags
 		return ENAMETOOLONG;
 	mode = owner_for(req, p, mode, &owner);
 	rc = dfs_create_as(d->dfs, p->obj, name, mode, O_RDWR | flags, value, &owner, &obj, st);
+	node_changed(p);
 	return rc == 0 ? node_get(d, obj, st, ret_node) : rc;
 }
 
@@ -355,6 +387,7 @@ op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	rc = dfs_unlink_entry(d->dfs, node_of(d, parent)->obj, name, &oid, &mode);
 	if (rc == 0 && !S_ISLNK(mode))
 		rc = node_unlinked(d, oid, mode);
+	node_changed(node_of(d, parent));
 	fuse_reply_err(req, rc);
 }
 
@@ -372,6 +405,7 @@ op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 		rc = ENOTDIR;
 	if (rc == 0)
 		rc = dfs_remove(d->dfs, dir, name, false, &oid);
+	node_changed(node_of(d, parent));
 	fuse_reply_err(req, rc);
 }
 
@@ -437,12 +471,15 @@ op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newpar
 	  const char *newname, unsigned int flags)
 {
 	struct dfuse *d = dfuse_of(req);
+	struct node *p1 = node_of(d, parent), *p2 = node_of(d, newparent);
+	int rc = EINVAL;
 
-	if ((flags & ~(unsigned)(RENAME_EXCHANGE | RENAME_NOREPLACE)) != 0)
-		fuse_reply_err(req, EINVAL);
-	else
-		fuse_reply_err(req, do_rename(d, node_of(d, parent), name, node_of(d, newparent),
-					      newname, flags));
+	if ((flags & ~(unsigned)(RENAME_EXCHANGE | RENAME_NOREPLACE)) == 0) {
+		rc = do_rename(d, p1, name, p2, newname, flags);
+		node_changed(p1);
+		node_changed(p2);
+	}
+	fuse_reply_err(req, rc);
 }
 
 /* --- extended attributes
@@ -467,13 +504,16 @@ op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 {
 	struct dfuse *d = dfuse_of(req);
 	struct node *n = node_of(d, ino);
+	int rc;
 
 	if (!xattr_storable(name))
-		fuse_reply_err(req, ENOTSUP);
+		rc = ENOTSUP;
 	else if (xattr_is_uns(d, n, name))
-		fuse_reply_err(req, EPERM);
+		rc = EPERM;
 	else
-		fuse_reply_err(req, dfs_setxattr(d->dfs, n->obj, name, value, size, flags));
+		rc = dfs_setxattr(d->dfs, n->obj, name, value, size, flags);
+	node_changed(n);
+	fuse_reply_err(req, rc);
 }
 
 void
@@ -532,13 +572,16 @@ op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct dfuse *d = dfuse_of(req);
 	struct node *n = node_of(d, ino);
+	int rc;
 
 	if (!xattr_storable(name))
-		fuse_reply_err(req, ENODATA);
+		rc = ENODATA;
 	else if (xattr_is_uns(d, n, name))
-		fuse_reply_err(req, EPERM);
+		rc = EPERM;
 	else
-		fuse_reply_err(req, dfs_removexattr(d->dfs, n->obj, name));
+		rc = dfs_removexattr(d->dfs, n->obj, name);
+	node_changed(n);
+	fuse_reply_err(req, rc);
 }
 
 /* --- space
