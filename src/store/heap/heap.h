@@ -176,6 +176,8 @@ int heap_tx_add(struct heap_tx *tx, uint64_t off, uint32_t len);
 int heap_tx_write(struct heap_tx *tx, uint64_t off, const void *src, uint32_t len);
 
 struct heap *heap_tx_heap(const struct heap_tx *tx);
+/* Log space it takes so far, at most. */
+uint64_t heap_tx_log_bytes(const struct heap_tx *tx);
 /* The open transaction of a heap, or NULL. */
 struct heap_tx *heap_tx_current(const struct heap *heap);
 

@@ -99,6 +99,12 @@ heap_tx_heap(const struct heap_tx *tx)
 	return tx->heap;
 }
 
+uint64_t
+heap_tx_log_bytes(const struct heap_tx *tx)
+{
+	return tx->log_bytes;
+}
+
 struct heap_tx *
 heap_tx_current(const struct heap *heap)
 {

@@ -52,6 +52,9 @@ struct vos_pool_conf {
 	 * created. */
 	bool discard;
 	uint32_t discard_ms; /* open: ... when it has been free for this long; 0 = 10 s */
+	/* open: no read timestamp from before is above this (the clock's ceiling) */
+	uint64_t ts_floor;
+	uint32_t ts_entries; /* open: read timestamps remembered; 0 = default 4096 */
 	bool debug_shadow;   /* open: check every transaction against a replayed image (tests) */
 };
 int co_fn vos_pool_create(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *conf);
@@ -110,6 +113,53 @@ void vos_cont_close(struct vos_cont *cont);
 int co_fn vos_cont_destroy(struct vos_pool *pool, const uuid_t uuid);
 int co_fn vos_cont_list(struct vos_pool *pool, int (*fn)(const uuid_t uuid, void *arg), void *arg);
 
+/* --- order and transactions: what operations may ask for ---
+ *
+ * Plain operations pass no struct vos_order; they see every intent and raise no read timestamps. */
+
+/* A distributed transaction: who began it (incarnation, random) and which of theirs it is. The same
+ * identity as that of struct vos_opid. */
+struct vos_dtx_id {
+	uint64_t client[2];
+	uint64_t seq; /* > 0 */
+};
+
+/* One attempt at it. Attempts of one id are ordered by (map_ver, attempt). */
+struct vos_dtx_ref {
+	struct vos_dtx_id id;
+	uint64_t attempt;
+	uint64_t epoch;
+	uint32_t map_ver; /* the leader's pool map version */
+	uint32_t pad;
+};
+
+/* Why an operation was refused. */
+enum { VOS_CONFLICT_MAX = 8 };
+struct vos_conflict {
+	uint64_t min_epoch; /* -DER_TX_RESTART: the lowest epoch that would do; 0 = none is known */
+	uint32_t dtx_nr;    /* -DER_INPROGRESS: intents that must be decided first ... */
+	bool more;          /* ... and there are more than fit */
+	struct vos_dtx_ref dtx[VOS_CONFLICT_MAX];
+};
+
+enum vos_order_flags {
+	VOS_ORDER_READ = 1 << 0, /* what is read, conditions included, raises read timestamps */
+	/* Writes: refuse (-DER_TX_RESTART) an epoch at or below a read timestamp, a committed
+	 * change or an intent of what is written. */
+	VOS_ORDER_WRITE = 1 << 1,
+	/* Do not see intents at all. */
+	VOS_ORDER_IGNORE = 1 << 2,
+};
+
+/* How an operation stands towards others. Lives as long as the operation. */
+struct vos_order {
+	uint32_t flags;
+	uint32_t ignore_nr;
+	const struct vos_dtx_id *self;   /* on behalf of: own intents and reads do not count */
+	const struct vos_dtx_id *ignore; /* further transactions whose intents are not seen */
+	struct vos_conflict *conflict;   /* out; may be NULL */
+};
+
 /* --- object I/O
  * ----------------------------------------------------------------------------------------------------
  */
@@ -155,6 +205,7 @@ struct vos_io {
 	const struct vos_iod_sums *sums;
 	uint16_t op_nr; /* updates: number of the operation within its transaction; orders versions
 			   of one epoch */
+	const struct vos_order *order; /* NULL = plain */
 };
 
 /*
@@ -234,11 +285,12 @@ struct vos_anchor {
 };
 struct vos_list {
 	enum vos_list_kind kind;
-	struct vos_oid oid;     /* not for OBJ */
-	uint64_t epoch;         /* read at, UINT64_MAX = latest */
-	const daos_key_t *dkey; /* AKEY, RECX, SINGLE */
-	const daos_key_t *akey; /* RECX, SINGLE */
-	bool descending;        /* RECX only */
+	struct vos_oid oid;            /* not for OBJ */
+	uint64_t epoch;                /* read at, UINT64_MAX = latest */
+	const daos_key_t *dkey;        /* AKEY, RECX, SINGLE */
+	const daos_key_t *akey;        /* RECX, SINGLE */
+	bool descending;               /* RECX only */
+	const struct vos_order *order; /* NULL = plain */
 };
 /* Calls fn for each visible entry after the anchor, in a stable order; fn returning non-zero stops
  * before consuming that entry (1: stop, return 0; negative: returned). Updates the anchor. fn must
@@ -253,10 +305,11 @@ struct vos_query {
 	struct vos_oid oid;
 	uint64_t epoch;
 	uint64_t flags;
-	uint64_t dkey;      /* in when not asked, out when asked */
-	daos_key_t *akey;   /* in/out; with AKEY asked the buffer must hold 8 bytes */
-	daos_recx_t recx;   /* out */
-	uint64_t max_epoch; /* out: newest update of the object shard */
+	uint64_t dkey;                 /* in when not asked, out when asked */
+	daos_key_t *akey;              /* in/out; with AKEY asked the buffer must hold 8 bytes */
+	daos_recx_t recx;              /* out */
+	uint64_t max_epoch;            /* out: newest update of the object shard */
+	const struct vos_order *order; /* NULL = plain */
 };
 int co_fn vos_query_key(struct vos_cont *cont, struct vos_query *q);
 /* Newest epoch that changed the object shard (file mtime). -DER_NONEXIST. */
@@ -306,6 +359,110 @@ struct vos_csum_stats {
 	uint64_t scrub_bytes, scrub_bad_nr;
 };
 void vos_pool_csum_stats(const struct vos_pool *pool, struct vos_csum_stats *ret_stats);
+/* --- transactions over several keys --- */
+
+enum vos_op_kind { VOS_OP_UPDATE, VOS_OP_PUNCH };
+
+/* One change of a transaction. Those of one transaction have one epoch and are ordered by op_nr;
+ * conditions see what operations before them in the array did. */
+struct vos_op {
+	enum vos_op_kind kind;
+	uint16_t op_nr;
+	/* UPDATE: from vos_update_begin, filled. Its epoch, op_nr, opid and order are not looked
+	 * at. Freed, and NULL, when the call returns 0; otherwise still the caller's, to try again
+	 * or to cancel. */
+	struct vos_update *up;
+	/* PUNCH: as for vos_punch */
+	struct vos_oid oid;
+	uint64_t cond_flags;
+	const daos_key_t *dkey;
+	const daos_key_t *akeys;
+	uint32_t akey_nr;
+};
+
+/* Do all of them, or none, at one epoch. opid and order may be NULL. */
+int co_fn vos_apply(struct vos_cont *cont, uint64_t epoch, struct vos_op *ops, uint32_t op_nr,
+		    const struct vos_opid *opid, const struct vos_order *order);
+
+/* --- intents ---
+ *
+ * An intent is a transaction that is durable here, with its data, and not decided. It is kept
+ * beside the index: what reads see is the index alone, and a read, listing, query or condition that
+ * an intent at or below its epoch could change gets -DER_INPROGRESS, which names it. */
+
+enum vos_dtx_state {
+	VOS_DTX_UNKNOWN = 0,
+	VOS_DTX_PREPARED = 1,
+	VOS_DTX_COMMITTED = 2, /* or recorded as done by a plain operation with this identity */
+	VOS_DTX_ABORTED = 3,
+	VOS_DTX_FORGOTTEN = 4, /* below the client's mark: it has had its answer */
+};
+
+/*
+ * Check the operations (order as with VOS_ORDER_WRITE, conditions with VOS_ORDER_READ, room for the
+ * commit) and keep them as an intent; durable when it returns 0. part: what the caller wants to
+ * find again (participants). low_seq: the client's mark, as in struct vos_opid. An older attempt of
+ * the same id is replaced. conflict may be NULL. -DER_TX_RESTART, -DER_INPROGRESS: see *conflict;
+ * -DER_EXIST, -DER_NONEXIST: conditions; -DER_ALREADY: this attempt is prepared, or the transaction
+ * committed; -DER_STALE: a newer attempt is known, this one was aborted, or it is below the mark.
+ */
+int co_fn vos_dtx_prepare(struct vos_cont *cont, const struct vos_dtx_ref *ref, uint64_t low_seq,
+			  const void *part, uint32_t part_len, struct vos_op *ops, uint32_t op_nr,
+			  struct vos_conflict *conflict);
+/* Turn a prepared attempt into a newer one at another epoch; its data stay. As a fresh prepare;
+ * -DER_NONEXIST: `from` is not prepared. */
+int co_fn vos_dtx_move(struct vos_cont *cont, const struct vos_dtx_ref *from,
+		       const struct vos_dtx_ref *to, struct vos_conflict *conflict);
+/*
+ * Enter a prepared attempt into the index, at ref->epoch (0 = that of the intent; not below it: the
+ * caller then vouches for conditions and order). Never fails for want of space. The same
+ * transaction records the id as done, like the identity of a plain operation; that is all that is
+ * remembered. 0 too when the id is recorded so already. -DER_NONEXIST: unknown; -DER_MISMATCH:
+ * another attempt is prepared, or it was aborted; -DER_STALE: below the mark, and nothing is
+ * prepared.
+ */
+int co_fn vos_dtx_commit(struct vos_cont *cont, const struct vos_dtx_ref *ref);
+/* Several, with one wait for durability; ret_rc[i] for each. */
+int co_fn vos_dtx_commit_batch(struct vos_cont *cont, const struct vos_dtx_ref *refs, uint32_t nr,
+			       int *ret_rc);
+/* Drop attempts up to this one and refuse them from now on, whether one is prepared here or not. 0
+ * too when a newer attempt is prepared, which stays. -DER_MISMATCH: committed. */
+int co_fn vos_dtx_abort(struct vos_cont *cont, const struct vos_dtx_ref *ref);
+
+/* What an intent touches. */
+struct vos_dtx_key {
+	struct vos_oid oid;
+	const void *dkey; /* NULL: the object is punched */
+	uint32_t dkey_len;
+	uint32_t akey_len;
+	const void *akey; /* NULL: the dkey is punched */
+	bool punch;
+};
+struct vos_dtx_info {
+	struct vos_dtx_ref ref; /* epoch: of the intent, or of the commit */
+	enum vos_dtx_state state;
+	/* PREPARED; in callbacks only */
+	const void *part;
+	uint32_t part_len;
+	uint32_t key_nr;
+	const struct vos_dtx_key *keys;
+};
+/* UNKNOWN is an answer, not an error. */
+int co_fn vos_dtx_status(struct vos_cont *cont, const struct vos_dtx_id *id,
+			 struct vos_dtx_info *ret_info);
+/* What is prepared and what was aborted, after *after (NULL or zeros: all) in order of ids; states:
+ * a mask of 1 << state, 0 = both. fn as in vos_list; *after follows. */
+int co_fn vos_dtx_list(struct vos_cont *cont, uint32_t states, struct vos_dtx_id *after,
+		       int (*fn)(const struct vos_dtx_info *info, void *arg), void *arg);
+/* Aborted attempts of these need not be refused any more (those below a client's mark, and of ids
+ * that commit after all, are forgotten without this). -DER_BUSY if one is prepared (the others are
+ * gone). */
+int co_fn vos_dtx_forget(struct vos_cont *cont, const struct vos_dtx_id *ids, uint32_t nr);
+/* Epoch of the oldest intent; UINT64_MAX = none. */
+uint64_t vos_dtx_oldest(const struct vos_cont *cont);
+/* From now on writes with an order at or below epoch are refused in this container, as if all of it
+ * had been read there (snapshots). Volatile, like all read timestamps. */
+void vos_cont_read_floor(struct vos_cont *cont, uint64_t epoch);
 
 /* --- checks --- */
 /* Check every invariant of everything in the pool, and that heap and blocks hold exactly what is

@@ -5,7 +5,7 @@
  * one transaction; the reclaimer (vos_reclaim.c) frees what it holds, also after a restart.
  */
 #define LOG_FACILITY "vos"
-#include "store/vos/vos_internal.h"
+#include "store/vos/vos_dtx.h"
 
 #include "base/log.h"
 
@@ -43,6 +43,8 @@ cont_find(struct vos_pool *pool, const uuid_t uuid, uint64_t *ret_off)
 static const struct btree_conf obj_tree_conf = {.kind = BTREE_LEX, .val_bytes = 8};
 static const struct btree_conf opid_tree_conf = {.kind = BTREE_LEX,
 						 .val_bytes = sizeof(union vos_opid_df)};
+static const struct btree_conf dtx_tree_conf = {.kind = BTREE_LEX,
+						.val_bytes = sizeof(struct vos_dtx_df)};
 
 struct create {
 	const uint8_t *uuid;
@@ -80,6 +82,8 @@ cont_create_tx(struct vos_tx *t, void *arg)
 	if (rc == 0)
 		rc =
 		    btree_create(t->tx, off + offsetof(struct vos_cont_df, opids), &opid_tree_conf);
+	if (rc == 0)
+		rc = btree_create(t->tx, off + offsetof(struct vos_cont_df, dtxs), &dtx_tree_conf);
 	return rc;
 }
 
@@ -162,21 +166,38 @@ cont_opened(struct vos_pool *pool, const uuid_t uuid)
 	return NULL;
 }
 
-int co_fn
-vos_cont_open(struct vos_pool *pool, const uuid_t uuid, struct vos_cont **ret_cont)
+/* One more user of an open container. */
+static int co_fn
+cont_share(struct vos_cont *cont, struct vos_cont **ret_cont)
+{
+	cont->refs++;
+	while (cont->loading)
+		co_waitq_wait(&cont->pool->cont_loaded, 0);
+	if (cont->dead) {
+		vos_cont_close(cont);
+		return -DER_AGAIN;
+	}
+	*ret_cont = cont;
+	return 0;
+}
+
+static int co_fn
+cont_open(struct vos_pool *pool, const uuid_t uuid, struct vos_cont **ret_cont)
 {
 	struct vos_cont *cont, *other;
 	int rc;
 
 	cont = cont_opened(pool, uuid);
-	if (cont != NULL) {
-		cont->refs++;
-		*ret_cont = cont;
-		return 0;
-	}
+	if (cont != NULL)
+		return cont_share(cont, ret_cont);
 	cont = mem_new(struct vos_cont);
 	if (cont == NULL)
 		return -DER_NOMEM;
+	list_init(&cont->link);
+	list_init(&cont->flights);
+	cont->pool = pool;
+	cont->refs = 1;
+	memcpy(cont->uuid, uuid, sizeof(uuid_t));
 	do
 		rc = cont_load(pool, uuid, cont);
 	while (heap_retry(pool->heap, &rc));
@@ -185,24 +206,35 @@ vos_cont_open(struct vos_pool *pool, const uuid_t uuid, struct vos_cont **ret_co
 		free(cont);
 		return rc;
 	}
-	other = cont_opened(pool, uuid); /* while a page was loaded */
-	if (other != NULL) {
-		csum_fini(&cont->csum);
-		free(cont->keep);
-		free(cont);
-		other->refs++;
-		*ret_cont = other;
-		return 0;
-	}
 	heap_pin(pool->heap, cont->df_off, sizeof(*cont->df));
-	list_init(&cont->flights);
-	cont->pool = pool;
-	cont->refs = 1;
 	cont->id = cont->df->id;
-	memcpy(cont->uuid, uuid, sizeof(uuid_t));
-	list_push_back(&pool->conts, &cont->link);
+	other = cont_opened(pool, uuid); /* while a page was loaded */
+	if (other == NULL) {
+		/* others find it from here on and wait until its intents are known */
+		list_push_back(&pool->conts, &cont->link);
+		cont->loading = true;
+		rc = vos_intents_load(cont);
+		cont->loading = false;
+		cont->dead = cont->dead || rc != 0;
+		co_waitq_wake_all(&pool->cont_loaded);
+	}
+	if (other != NULL || rc != 0) {
+		vos_cont_close(cont);
+		return rc != 0 ? rc : cont_share(other, ret_cont);
+	}
 	*ret_cont = cont;
 	return 0;
+}
+
+int co_fn
+vos_cont_open(struct vos_pool *pool, const uuid_t uuid, struct vos_cont **ret_cont)
+{
+	int rc;
+
+	do
+		rc = cont_open(pool, uuid, ret_cont);
+	while (rc == -DER_AGAIN);
+	return rc;
 }
 
 void
@@ -217,6 +249,7 @@ vos_cont_close(struct vos_cont *cont)
 	list_del(&cont->link);
 	vos_trim_destroy(cont->agg);
 	csum_fini(&cont->csum);
+	vos_intents_fini(cont);
 	free(cont->keep);
 	free(cont);
 }

@@ -7,7 +7,7 @@
  * until what was seen is durable. The caller sends from there; end lets go.
  */
 #define LOG_FACILITY "vos"
-#include "store/vos/vos_internal.h"
+#include "store/vos/vos_order.h"
 
 #include "base/log.h"
 
@@ -480,6 +480,34 @@ fetch_iod(struct vos_fetch *f, uint32_t i, uint64_t dkey, struct vos_ord hidden)
 	return rc;
 }
 
+/* Read timestamps and intents, all of those in the way at once. */
+static int
+fetch_order(const struct vos_fetch *f)
+{
+	const struct vos_io *io = &f->io;
+	struct vos_scope scope = {.oid = &io->oid, .dkey = &f->dkey};
+	uint32_t i;
+	int rc = 0, rc2;
+
+	vos_order_begin(io->order);
+	if (io->cond_flags & DAOS_COND_DKEY_FETCH)
+		rc = vos_order_read(f->cont, &scope, io->epoch, io->order);
+	for (i = 0; i < io->iod_nr; i++) {
+		const daos_iod_t *iod = &io->iods[i];
+		uint64_t cond =
+		    io->cond_flags & DAOS_COND_PER_AKEY ? iod->iod_flags : io->cond_flags;
+		bool whole = iod->iod_type != DAOS_IOD_ARRAY || (cond & DAOS_COND_AKEY_FETCH) != 0;
+
+		scope.akey = &f->iods[i].akey;
+		scope.recx = whole ? NULL : iod->iod_recxs;
+		scope.recx_nr = whole ? 0 : iod->iod_nr;
+		rc2 = vos_order_read(f->cont, &scope, io->epoch, io->order);
+		if (rc == 0)
+			rc = rc2;
+	}
+	return rc;
+}
+
 /* One attempt; does not yield and starts from nothing. */
 static int
 fetch_lookup(struct vos_fetch *f)
@@ -499,6 +527,8 @@ fetch_lookup(struct vos_fetch *f)
 	f->lsn = 0;
 	f->lsn_wanted = heap_durable_lsn(heap) < heap_last_lsn(heap);
 	rc = vos_cont_check(f->cont);
+	if (rc == 0 && vos_order_needed(f->cont, f->io.order))
+		rc = fetch_order(f);
 	if (rc == 0)
 		rc = vos_path_find(f->cont, &f->io.oid, &f->dkey, &obj, &dkey);
 	if (rc == 0 && f->io.epoch != UINT64_MAX)

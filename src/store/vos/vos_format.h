@@ -61,8 +61,9 @@ struct vos_cont_df {
 	uint32_t csum_chunk; /* bytes */
 	struct btree_root_df objs;
 	struct btree_root_df opids;
+	struct btree_root_df dtxs;
 };
-static_assert(sizeof(struct vos_cont_df) == 144, "format");
+static_assert(sizeof(struct vos_cont_df) == 176, "format");
 
 struct vos_keep_df {
 	uint64_t nr;
@@ -247,5 +248,33 @@ union vos_opid_df {
 };
 static_assert(sizeof(union vos_opid_df) == 64, "format");
 static_assert(sizeof(union vos_opid_df) <= BTREE_VAL_MAX, "format");
+
+/* --- transactions --------------------------------------------------------------------- */
+
+/* Tree of a container: LEX, key client (16) | sequence big-endian (8). */
+enum { VOS_DTX_KEY = 24 };
+struct vos_dtx_df {
+	uint64_t epoch; /* of the intent */
+	uint64_t attempt;
+	uint64_t low_seq; /* the client's mark */
+	uint64_t body;    /* PREPARED: first vos_body_df */
+	uint32_t body_bytes;
+	uint32_t map_ver;
+	uint8_t state; /* PREPARED or ABORTED; what is committed is in the tree of identities */
+	uint8_t pad[7];
+};
+static_assert(sizeof(struct vos_dtx_df) == 48, "format");
+static_assert(sizeof(struct vos_dtx_df) <= BTREE_VAL_MAX, "format");
+
+/* The operations of an intent, in as many objects as they need. Together these bytes are what
+ * vos_dtx_rec.c describes. */
+enum { VOS_BODY_MAX = 512 << 10 };
+struct vos_body_df {
+	uint64_t next;
+	uint32_t len;
+	uint32_t csum; /* crc32c of bytes[] */
+	uint8_t bytes[];
+};
+static_assert(sizeof(struct vos_body_df) == 16, "format");
 
 #endif

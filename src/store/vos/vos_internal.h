@@ -79,6 +79,8 @@ struct vos_cache_ent {
 };
 
 struct vos_reclaim_job;
+struct vos_ts_table;
+struct vos_intents;
 
 /* A long key at which a listing stopped (vos_anchor.c). */
 struct vos_long_key {
@@ -104,7 +106,8 @@ struct vos_pool {
 	uint64_t merged_nr;
 	uint64_t merged_bytes;
 	bool read_only;
-	struct list conts;   /* open containers */
+	struct list conts; /* open containers */
+	struct co_waitq cont_loaded;
 	struct co_mutex big; /* held while an operation gathers more than one view */
 	struct vos_cache_ent *cache;
 	struct vos_cache_ent *cache_tx[VOS_CACHE_TX]; /* filled by the transaction under way */
@@ -115,6 +118,11 @@ struct vos_pool {
 	uint32_t fetch_free_nr;
 	struct vos_long_key long_keys[VOS_LONG_KEYS]; /* a ring */
 	uint32_t long_key_next;
+	/* read timestamps (vos_ts.c) */
+	struct vos_ts_table *ts; /* NULL until something is read with an order */
+	uint64_t ts_floor;       /* all below was read, as far as is known */
+	uint32_t ts_entries;
+	uint64_t owner_seq;
 	/* background reclamation (vos_reclaim.c) */
 	struct list reclaim;
 	uint32_t reclaim_nr;
@@ -143,9 +151,12 @@ struct vos_cont {
 	uint64_t id;
 	uuid_t uuid;
 	uint32_t refs;
-	bool dead; /* destroyed while open */
+	bool dead;    /* destroyed while open */
+	bool loading; /* its intents are not known yet */
 	uint64_t *keep;
 	uint32_t keep_nr;
+	struct vos_intents *intents; /* NULL = none (vos_intent.c) */
+	struct vos_intents *intents_spare;
 	struct vos_trim *agg; /* aggregation under way */
 	bool agg_running;
 	struct csum csum; /* len 0: values have no checksums */
@@ -580,6 +591,8 @@ vos_ver_ord(const struct vos_ver_df *ver)
 /* Record id; -DER_ALREADY when it is there, -DER_STALE when the client has already been answered.
  */
 int vos_opid_record(struct vos_tx *t, const struct vos_opid *id);
+/* 0: not recorded; -DER_ALREADY, -DER_STALE as above. */
+int vos_opid_known(const struct vos_cont *cont, const uint64_t client[2], uint64_t seq);
 
 /* --- reclamation (vos_trim.c, vos_reclaim.c) -------------------------------------------------- */
 

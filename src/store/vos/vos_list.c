@@ -8,6 +8,7 @@
  */
 #define LOG_FACILITY "vos"
 #include "store/vos/vos_anchor.h"
+#include "store/vos/vos_order.h"
 
 typedef int (*list_fn)(const struct vos_entry *entry, void *arg);
 
@@ -351,12 +352,28 @@ list_below_obj(struct lister *l)
 }
 
 static int
+list_order(struct lister *l)
+{
+	const struct vos_list *list = l->list;
+	struct vos_scope scope = {
+	    .oid = list->kind >= VOS_LIST_DKEY ? &list->oid : NULL,
+	    .dkey = list->kind >= VOS_LIST_AKEY ? &l->dkey_name : NULL,
+	    .akey = list->kind >= VOS_LIST_RECX ? &l->akey_name : NULL,
+	};
+
+	vos_order_begin(list->order);
+	return vos_order_read(l->cont, &scope, list->epoch, list->order);
+}
+
+static int
 list_turn(struct lister *l)
 {
 	int rc;
 
 	l->budget = VOS_LIST_TURN;
 	rc = vos_cont_check(l->cont);
+	if (rc == 0 && vos_order_needed(l->cont, l->list->order))
+		rc = list_order(l);
 	if (rc != 0)
 		return rc;
 	return l->list->kind == VOS_LIST_OBJ ? list_objs(l) : list_below_obj(l);

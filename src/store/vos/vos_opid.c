@@ -6,6 +6,7 @@
  * client's lowest unanswered sequence are forgotten, one or two with each operation that raises it.
  */
 #define LOG_FACILITY "vos"
+#include "store/vos/vos_dtx.h"
 #include "store/vos/vos_trim.h"
 
 #include "base/hlc.h"
@@ -19,9 +20,15 @@ enum { FORGET_PER_OP = 4 };
 #define SILENT_UNITS (24ull * 3600 * 1000000000 * HLC_UNITS_PER_NS)
 
 static struct btree
+opids_of(const struct vos_cont *cont)
+{
+	return btree_at(cont->pool->heap, cont->df_off + offsetof(struct vos_cont_df, opids));
+}
+
+static struct btree
 opid_tree(const struct vos_tx *t)
 {
-	return btree_at(t->heap, t->cont->df_off + offsetof(struct vos_cont_df, opids));
+	return opids_of(t->cont);
 }
 
 static void
@@ -106,7 +113,8 @@ client_update(struct vos_tx *t, const struct vos_opid *id, uint64_t window)
 	if (!advance)
 		return 0;
 	df->client.low_window = low;
-	return forget(t, id->client, low, FORGET_PER_OP);
+	rc = vos_dtx_forget_below(t, id->client, low * VOS_OPID_WINDOW, FORGET_PER_OP);
+	return rc != 0 ? rc : forget(t, id->client, low, FORGET_PER_OP);
 }
 
 int
@@ -131,6 +139,30 @@ vos_opid_record(struct vos_tx *t, const struct vos_opid *id)
 	if (rc == 0)
 		*word |= mask;
 	return rc;
+}
+
+int
+vos_opid_known(const struct vos_cont *cont, const uint64_t client[2], uint64_t seq)
+{
+	uint64_t bit = seq % VOS_OPID_WINDOW, off;
+	uint8_t buf[VOS_OPID_KEY];
+	struct btree_key key = btree_key_buf(buf, sizeof(buf));
+	union vos_opid_df df;
+	int rc;
+
+	opid_key(client, CLIENT_WINDOW, buf);
+	rc = btree_lookup(opids_of(cont), &key, &off);
+	if (rc != 0)
+		return rc == -DER_NONEXIST ? 0 : rc;
+	memcpy(&df, heap_ptr(cont->pool->heap, off), sizeof(df));
+	if (seq / VOS_OPID_WINDOW < df.client.low_window)
+		return -DER_STALE;
+	opid_key(client, seq / VOS_OPID_WINDOW, buf);
+	rc = btree_lookup(opids_of(cont), &key, &off);
+	if (rc != 0)
+		return rc == -DER_NONEXIST ? 0 : rc;
+	memcpy(&df, heap_ptr(cont->pool->heap, off), sizeof(df));
+	return (df.bits[bit / 64] >> (bit % 64) & 1) != 0 ? -DER_ALREADY : 0;
 }
 
 int

@@ -7,6 +7,7 @@
  */
 #define LOG_FACILITY "vos"
 #include "store/vos/vos_anchor.h"
+#include "store/vos/vos_ts.h"
 
 #include "base/crc.h"
 #include "base/err.h"
@@ -338,6 +339,7 @@ close_all(struct vos_pool *pool, bool checkpoint)
 	dev_close(pool->dev_wal);
 	dev_close(pool->dev_heap);
 	vos_anchor_pool_fini(pool);
+	vos_ts_fini(pool);
 	free(pool->cache);
 	free(pool);
 }
@@ -359,12 +361,15 @@ vos_pool_open(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *co
 	strcpy(pool->name, conf->name);
 	pool->read_only = conf->read_only;
 	pool->data_thresh = conf->data_thresh != 0 ? conf->data_thresh : VOS_DATA_THRESH;
+	pool->ts_floor = conf->ts_floor;
+	pool->ts_entries = conf->ts_entries;
 	list_init(&pool->conts);
 	list_init(&pool->update_free);
 	list_init(&pool->fetch_free);
 	list_init(&pool->reclaim);
 	co_mutex_init(&pool->big);
 	co_waitq_init(&pool->reclaim_done);
+	co_waitq_init(&pool->cont_loaded);
 	pool->cache = mem_calloc(VOS_CACHE_SLOTS, sizeof(*pool->cache));
 	rc = pool->cache == NULL ? -DER_NOMEM : open_all(pool, conf);
 	if (rc != 0) {

@@ -3,7 +3,7 @@
  * dropped in the background as far as no read needs it.
  */
 #define LOG_FACILITY "vos"
-#include "store/vos/vos_internal.h"
+#include "store/vos/vos_order.h"
 
 /* DAOS_COND_PUNCH: everything named must exist. */
 static int
@@ -109,11 +109,16 @@ struct punch_op {
 static int
 punch_tx(struct vos_tx *t, void *arg)
 {
-	const struct punch_op *op = arg;
+	struct punch_op *op = arg;
 	int rc;
 
 	if (op->opid != NULL) {
 		rc = vos_opid_record(t, op->opid);
+		if (rc != 0)
+			return rc;
+	}
+	if (vos_order_needed(t->cont, NULL)) {
+		rc = vos_order_punch(t, &op->p);
 		if (rc != 0)
 			return rc;
 	}

@@ -1,6 +1,6 @@
 /* Largest and smallest integer keys and array indices; newest epochs. */
 #define LOG_FACILITY "vos"
-#include "store/vos/vos_internal.h"
+#include "store/vos/vos_order.h"
 
 struct query {
 	struct vos_cont *cont;
@@ -110,6 +110,20 @@ try_dkey(struct query *s, uint64_t dkey, struct vos_ord hidden)
 	return rc;
 }
 
+/* Whether keys are there decides the answer: the lowest level that is named is read as a whole. */
+static int
+query_order(struct query *s)
+{
+	struct vos_scope scope = {
+	    .oid = &s->q->oid,
+	    .dkey = s->want_dkey ? NULL : &s->dkey_name,
+	    .akey = s->want_dkey || s->want_akey ? NULL : &s->akey_name,
+	};
+
+	vos_order_begin(s->q->order);
+	return vos_order_read(s->cont, &scope, s->q->epoch, s->q->order);
+}
+
 /* One attempt, without a yield. */
 static int
 query_once(struct query *s)
@@ -123,6 +137,8 @@ query_once(struct query *s)
 	int rc;
 
 	rc = vos_cont_check(s->cont);
+	if (rc == 0 && vos_order_needed(s->cont, s->q->order))
+		rc = query_order(s);
 	if (rc == 0)
 		rc = vos_obj_find(s->cont, &s->q->oid, &obj);
 	if (rc == 0)

@@ -7,6 +7,7 @@
  * memory: what is lost with a restart is found by the next aggregation.
  */
 #define LOG_FACILITY "vos"
+#include "store/vos/vos_dtx.h"
 #include "store/vos/vos_trim.h"
 
 #include "base/err.h"
@@ -72,11 +73,16 @@ dying_finish_tx(struct vos_tx *t, void *arg)
 	bool empty;
 	int rc;
 
-	rc = btree_clear(t->tx, opids, 256, no_free, NULL, &empty);
+	rc = vos_dtx_clear(t, d->cont, 4, &empty);
+	if (rc == 0 && empty)
+		rc = btree_clear(t->tx, opids, 256, no_free, NULL, &empty);
 	d->more = !empty;
 	if (rc != 0 || !empty)
 		return rc;
 	rc = btree_destroy(t->tx, opids);
+	if (rc == 0)
+		rc = btree_destroy(t->tx,
+				   btree_at(t->heap, off + offsetof(struct vos_cont_df, dtxs)));
 	if (rc == 0)
 		rc = btree_destroy(t->tx,
 				   btree_at(t->heap, off + offsetof(struct vos_cont_df, objs)));
@@ -131,6 +137,7 @@ dying_run(struct vos_pool *pool)
 	list_init(&cont->link);
 	list_init(&cont->flights);
 	cont->pool = pool;
+	cont->refs = 1;
 	cont->df_off = pool->df->dying;
 	rc = heap_fault(pool->heap, cont->df_off, sizeof(*cont->df));
 	if (rc != 0) {

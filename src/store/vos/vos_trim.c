@@ -1002,11 +1002,15 @@ same_keep(const struct vos_cont *cont, const uint64_t *keep, uint32_t keep_nr)
 	return matched == cont->keep_nr;
 }
 
-/* Changes under way that have their epochs must still find room above. */
+/* Changes under way that have their epochs, and intents, must still find room above. */
 static uint64_t
 below_flights(const struct vos_cont *cont, uint64_t below)
 {
+	uint64_t oldest = vos_dtx_oldest(cont);
 	const struct list *l;
+
+	if (oldest <= below)
+		below = oldest - 1;
 
 	list_for_each (l, &cont->flights) {
 		const struct vos_flight *flight = list_entry(l, struct vos_flight, link);

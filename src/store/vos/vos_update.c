@@ -9,6 +9,7 @@
  * after.
  */
 #define LOG_FACILITY "vos"
+#include "store/vos/vos_order.h"
 #include "store/vos/vos_update.h"
 
 #include "base/log.h"
@@ -46,6 +47,8 @@ vos_update_alloc(struct vos_cont *cont)
 	up->buf = up->buf_inl;
 	up->sums = up->sums_inl;
 	up->written = false;
+	up->owner = 0;
+	up->own_iods = NULL;
 	up->piece_nr = 0;
 	up->piece_cap = PIECE_INL;
 	up->ext_nr = 0;
@@ -91,6 +94,7 @@ vos_update_release(struct vos_update *up)
 	free_if_own(up->iovs, up->iov_inl);
 	free_if_own(up->buf, up->buf_inl);
 	free_if_own(up->sums, up->sums_inl);
+	free(up->own_iods);
 	vos_cont_close(up->cont);
 	if (pool->update_free_nr < UPDATE_FREE_MAX) {
 		pool->update_free_nr++;
@@ -579,6 +583,7 @@ vos_update_begin(struct vos_cont *cont, const struct vos_io *io, struct vos_upda
 	if (up == NULL)
 		return -DER_NOMEM;
 	up->io = *io;
+	up->owner = vos_order_owner(cont, io->order);
 	rc = update_prepare(up);
 	if (rc != 0) {
 		vos_update_link(up);
@@ -858,6 +863,11 @@ update_apply(struct vos_tx *t, void *arg)
 
 	if (up->io.opid != NULL) {
 		rc = vos_opid_record(t, up->io.opid);
+		if (rc != 0)
+			return rc;
+	}
+	if (vos_order_needed(t->cont, up->io.order)) {
+		rc = vos_order_update(t, up);
 		if (rc != 0)
 			return rc;
 	}

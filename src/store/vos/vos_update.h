@@ -37,7 +37,9 @@ struct vos_update {
 	struct vos_cont *cont;
 	struct vos_io io;
 	struct vos_key dkey;
-	bool written; /* the data are on the device */
+	bool written;   /* the data are on the device */
+	uint64_t owner; /* of read timestamps, with io.order */
+	void *own_iods; /* iods and extents of an update that was decoded; else the caller's */
 	struct update_iod *iods;
 	struct vos_piece *pieces;
 	struct space_ext *exts;

@@ -7,7 +7,7 @@
  * shared extents; no storage used twice, none leaked.
  */
 #define LOG_FACILITY "vos"
-#include "store/vos/vos_internal.h"
+#include "store/vos/vos_dtx.h"
 
 #include "base/log.h"
 
@@ -397,6 +397,68 @@ verify_objs(struct verify *v, uint64_t cont_off, const struct vos_cont_df *df)
 	return rc == -DER_NONEXIST ? 0 : rc;
 }
 
+/* An intent holds its body and blocks, and makes sense. */
+static int
+verify_intent(struct verify *v, struct vos_cont *cont, const struct vos_dtx_df *df)
+{
+	struct vos_intent *in;
+	uint8_t *body;
+	uint32_t i;
+	int rc;
+
+	rc = vos_body_load(v->heap, df->body, df->body_bytes, &body);
+	if (rc == 0)
+		rc = vos_intent_create(cont, &(struct vos_dtx_ref){0}, body, df->body_bytes, &in);
+	if (rc != 0)
+		return rc;
+	rc = vos_body_walk(v->heap, df->body, saw_node, v);
+	for (i = 0; rc == 0 && i < in->ext_nr; i++)
+		rc = saw_run(v, in->ext[i].blk, in->ext[i].blk_nr);
+	vos_intent_put(cont, in);
+	return rc;
+}
+
+static int
+verify_dtxs(struct verify *v, uint64_t off, const struct vos_cont_df *cont_df)
+{
+	struct btree bt = btree_at(v->heap, off + offsetof(struct vos_cont_df, dtxs));
+	struct vos_cont cont = {.pool = v->pool, .refs = 1};
+	struct btree_cursor cur;
+	struct btree_key key;
+	uint64_t val;
+	int rc;
+
+	rc = btree_verify(bt, saw_node, v, &v->nr);
+	if (rc != 0)
+		return rc;
+	btree_cursor_init(&cur, bt);
+	rc = btree_seek(&cur, BTREE_FIRST, NULL);
+	while (rc == 0) {
+		const struct vos_dtx_df *df;
+
+		rc = btree_cursor_get(&cur, &key, &val);
+		if (rc != 0)
+			break;
+		df = heap_ptr(v->heap, val);
+		if (key.len != VOS_DTX_KEY ||
+		    (df->state != VOS_DTX_PREPARED && df->state != VOS_DTX_ABORTED))
+			rc = bad(val, "transaction in state %u", df->state);
+		else if ((df->state == VOS_DTX_PREPARED) != (df->body != 0))
+			rc = bad(val, "transaction in state %u with body %#llx", df->state,
+				 (unsigned long long)df->body);
+		else if (df->state == VOS_DTX_PREPARED && df->epoch > cont_df->max_epoch)
+			rc = bad(val, "transaction newer than its container says");
+		else if (df->state == VOS_DTX_PREPARED && df->epoch <= cont_df->agg_epoch)
+			rc = bad(val, "intent below the aggregation epoch");
+		if (rc == 0 && df->state == VOS_DTX_PREPARED)
+			rc = verify_intent(v, &cont, df);
+		if (rc == 0)
+			rc = btree_next(&cur);
+	}
+	btree_cursor_fini(&cur);
+	return rc == -DER_NONEXIST ? 0 : rc;
+}
+
 static int
 verify_cont(struct verify *v, uint64_t off)
 {
@@ -425,6 +487,8 @@ verify_cont(struct verify *v, uint64_t off)
 	if (rc == 0)
 		rc = btree_verify(btree_at(v->heap, off + offsetof(struct vos_cont_df, opids)),
 				  saw_node, v, &v->nr);
+	if (rc == 0)
+		rc = verify_dtxs(v, off, df);
 	return rc != 0 ? rc : verify_objs(v, off, df);
 }
 
