@@ -1,14 +1,7 @@
 /*
  * The superblock is a small device with two slots that are written in turn, so that a torn write
- *costs the newest state only, which nobody was told about yet. The valid slot with the higher
- *sequence counts.
- *
- *	slot:	magic 8 | version 4 | crc32c 4 | seq 8 | body length 4 | 0 4 | body
- *	body:	uuid 16 | system uuid 16 | system name str | rank 4 | target_nr 4 | epoch_ceiling 8
- *		| v pool_nr, (uuid 16, scm 8, nvme 8, data_thresh 4) each | v uri_nr, str each
- *
- * The checksum covers everything after itself. Little-endian; "v" is a varint, "str" a length and
- *bytes.
+ * costs the newest state only, which nobody was told about yet. The valid slot with the higher
+ * sequence counts. superblock_format.h has the bytes.
  */
 #define LOG_FACILITY "engine"
 
@@ -26,15 +19,7 @@
 #include "base/mem.h"
 #include "proto/mgmt_defs.h"
 #include "runtime/xs.h"
-
-#define SB_MAGIC 0x31424e4745534f44ull /* "DOSEGNB1" */
-
-enum {
-	SB_VERSION = 2, /* 2: objects of several groups have a set of those in use */
-	SB_SLOT_BYTES = 64 * 1024,
-	SB_HEAD_BYTES = 32,
-	SB_CRC_FROM = 16, /* first byte covered */
-};
+#include "server/engine/superblock_format.h"
 
 /* --- encoding --- */
 

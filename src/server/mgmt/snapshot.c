@@ -1,7 +1,6 @@
 /*
- * The whole state as bytes and back. A stream of records: kind (u8), length (varint), packed
- * message of mscmd.proto; ended by a record of kind SNAP_END. The order is that of uuids, ranks or
- * lists that commands maintain, never that of a table, so equal states give equal bytes.
+ * The whole state as bytes (snapshot_format.h) and back. The order of records is that of uuids,
+ * ranks or lists that commands maintain, never that of a table, so equal states give equal bytes.
  */
 #define LOG_FACILITY "mgmt"
 
@@ -15,23 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/mgmt/mscmd.pb-c.h"
+#include "server/mgmt/snapshot_format.h"
 #include "server/mgmt/state.h"
-
-enum {
-	SNAP_VERSION = 1,
-	SNAP_RECORD_MAX = 64 << 20,
-};
-
-enum snap_kind { /* part of the format */
-		 SNAP_SYSTEM = 1,
-		 SNAP_RANK = 2,
-		 SNAP_POOL = 3,
-		 SNAP_CONT = 4,
-		 SNAP_HANDLE = 5,
-		 SNAP_TOMB = 6,
-		 SNAP_SESSION = 7,
-		 SNAP_END = 255,
-};
 
 /* --- writing --------------------------------------------------------------------------------- */
 

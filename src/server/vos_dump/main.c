@@ -50,8 +50,8 @@ static const struct cli_opt wal_opts[] = {
 static const struct cli_cmd cmds[] = {
     {"list", "ls", "targets; containers of one; objects; dkeys; akeys",
      "DIR [TARGET [CONTAINER [OBJECT [DKEY]]]]", NULL, NULL, run_list, 1, 5},
-    {"show", NULL, "everything beneath an object, dkey or akey: versions, and where they lie",
-     "DIR TARGET CONTAINER OBJECT [DKEY [AKEY]]", show_opts, NULL, run_show, 4, 6},
+    {"show", NULL, "everything beneath a container, object or key: versions, and where they lie",
+     "DIR TARGET CONTAINER [OBJECT [DKEY [AKEY]]]", show_opts, NULL, run_show, 3, 6},
     {"verify", NULL, "check every invariant and checksum of one target or all", "DIR [TARGET]",
      NULL, NULL, run_verify, 1, 2},
     {"space", NULL, "what is used, and how it is scattered", "DIR [TARGET]", NULL, NULL, run_space,
