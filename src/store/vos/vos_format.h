@@ -20,7 +20,7 @@
 #include "store/tree/btree.h"
 
 #define VOS_MAGIC 0x31534f5644414f44ull /* "DOADVOS1" */
-enum { VOS_FORMAT_VERSION = 4 };
+enum { VOS_FORMAT_VERSION = 5 };
 
 /* Order of versions and punches: epoch first, then the operation number within a transaction. */
 struct vos_ord_df {
