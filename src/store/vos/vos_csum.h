@@ -44,6 +44,11 @@ enum { VOS_SUMS_HERE_MAX = 4 };
 void vos_sums_here(struct vos_ver_df *ver, const uint8_t *sum, uint32_t bytes);
 /* Free what the field names; the field is left. */
 int vos_sums_free(struct vos_tx *t, const struct vos_ver_df *ver);
+static inline bool
+vos_sums_has(const struct vos_ver_df *ver)
+{
+	return ver->csum_tag != 0;
+}
 /* Heap offset of the checksums' own object; 0 = none. */
 uint64_t vos_sums_off(const struct vos_ver_df *ver);
 

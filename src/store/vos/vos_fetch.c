@@ -4,75 +4,18 @@
  * Begin looks everything up in one go without a yield, so that it sees one state: values in the
  * heap are copied into the context, values in the NVMe tier are noted. Then the blocks are brought
  * into cache memory (their space is held meanwhile, so that nobody can reuse it), and it waits
- * until what was seen is durable. The caller sends from there; end lets go.
+ * until what was seen is durable. The caller sends from there; end lets go. Values that have
+ * checksums are compared with them on the way: vos_fetch_csum.c.
  */
 #define LOG_FACILITY "vos"
-#include "store/vos/vos_order.h"
+#include "store/vos/vos_fetch.h"
 
 #include "base/log.h"
+#include "store/vos/vos_order.h"
 
 enum {
 	FETCH_FREE_MAX = 256,
-	IOD_INL = 2,
-	PIECE_INL = 8,
-	VIEW_INL = 2,
-	IOV_INL = 12,
-	BUF_INL = 4096,
 	READERS_MAX = 16, /* of one fetch, at the same time */
-};
-
-struct fetch_iod {
-	struct vos_key akey;
-	uint64_t size;
-	uint32_t piece_first, piece_nr;
-	uint32_t iov_first, iov_nr;
-	uint32_t recx_first, recx_nr;
-};
-
-enum fetch_kind { FETCH_HOLE, FETCH_BUF, FETCH_NVME };
-
-/* A part of the answer. len: bytes; for a hole of an array first records, then bytes. */
-struct fetch_piece {
-	enum fetch_kind kind;
-	uint64_t len;
-	uint64_t off; /* BUF: in the buffer; NVME: byte on the device */
-};
-
-struct fetch_view {
-	struct data_view view; /* cache memory ... */
-	uint8_t *own;          /* ... or private memory, for answers too large for the cache */
-	uint64_t off;          /* first byte wanted, on the device */
-	uint64_t len;
-	struct vos_fetch *f;
-};
-
-struct vos_fetch {
-	struct list link;
-	struct vos_cont *cont;
-	struct vos_io io;
-	uint32_t flags;
-	struct vos_key dkey;
-	struct fetch_iod *iods;
-	struct fetch_piece *pieces;
-	struct fetch_view *views;
-	struct iovec *iovs;
-	daos_recx_t *recxs;
-	uint8_t *buf;
-	uint32_t piece_nr, piece_cap;
-	uint32_t view_nr, view_next;
-	uint32_t iov_nr, iov_cap;
-	uint32_t recx_nr, recx_cap;
-	uint64_t buf_bytes, buf_cap;
-	uint64_t nvme_bytes;
-	uint32_t nvme_pieces;
-	uint64_t lsn; /* of the newest change that was seen */
-	bool lsn_wanted;
-	bool iod_border; /* the next piece begins an iod's answer */
-	struct fetch_iod iod_inl[IOD_INL];
-	struct fetch_piece piece_inl[PIECE_INL];
-	struct fetch_view view_inl[VIEW_INL];
-	struct iovec iov_inl[IOV_INL];
-	uint8_t buf_inl[BUF_INL];
 };
 
 /* --- contexts -----------------------------------------------------------------------------------
@@ -101,11 +44,20 @@ fetch_alloc(struct vos_cont *cont)
 	f->views = f->view_inl;
 	f->iovs = f->iov_inl;
 	f->buf = f->buf_inl;
+	f->checks = f->check_inl;
+	f->sums = f->sums_inl;
+	f->reuse = NULL;
+	f->out = NULL;
 	f->recxs = NULL;
 	f->piece_cap = PIECE_INL;
 	f->iov_cap = IOV_INL;
 	f->buf_cap = BUF_INL;
 	f->recx_cap = 0;
+	f->check_cap = CHECK_INL;
+	f->reuse_cap = 0;
+	f->sums_cap = SUMS_INL;
+	f->distrust = false;
+	f->reread = false;
 	f->view_nr = 0;
 	f->iov_nr = 0;
 	return f;
@@ -118,22 +70,35 @@ free_if_own(void *p, const void *inl)
 		free(p);
 }
 
-void
-vos_fetch_end(struct vos_fetch *f)
+static void
+views_put(struct vos_fetch *f)
 {
-	struct vos_pool *pool;
 	uint32_t i;
 
-	if (f == NULL)
-		return;
-	pool = f->cont->pool;
 	for (i = 0; i < f->view_nr; i++) {
 		free(f->views[i].own);
 		data_view_put(&f->views[i].view);
 	}
+	free_if_own(f->views, f->view_inl);
+	f->views = f->view_inl;
+	f->view_nr = 0;
+}
+
+void
+vos_fetch_end(struct vos_fetch *f)
+{
+	struct vos_pool *pool;
+
+	if (f == NULL)
+		return;
+	pool = f->cont->pool;
+	views_put(f);
 	free_if_own(f->iods, f->iod_inl);
 	free_if_own(f->pieces, f->piece_inl);
-	free_if_own(f->views, f->view_inl);
+	free_if_own(f->checks, f->check_inl);
+	free_if_own(f->sums, f->sums_inl);
+	free(f->reuse);
+	free(f->out);
 	free_if_own(f->iovs, f->iov_inl);
 	free_if_own(f->buf, f->buf_inl);
 	free(f->recxs);
@@ -157,9 +122,8 @@ vos_fetch_pool_fini(struct vos_pool *pool)
 	}
 }
 
-/* Make room for `need` entries in an array that may begin inside the context. */
-static int
-grow(void **arr, const void *inl, uint64_t nr, uint64_t need, uint64_t *cap, size_t size)
+int
+vos_fetch_grow(void **arr, const void *inl, uint64_t nr, uint64_t need, uint64_t *cap, size_t size)
 {
 	uint64_t new_cap = *cap == 0 ? 8 : *cap;
 	void *p;
@@ -182,11 +146,11 @@ grow(void **arr, const void *inl, uint64_t nr, uint64_t need, uint64_t *cap, siz
 	return 0;
 }
 
-static int
-grow32(void **arr, const void *inl, uint32_t nr, uint32_t *cap, size_t size)
+int
+vos_fetch_grow32(void **arr, const void *inl, uint32_t nr, uint32_t *cap, size_t size)
 {
 	uint64_t cap64 = *cap;
-	int rc = grow(arr, inl, nr, (uint64_t)nr + 1, &cap64, size);
+	int rc = vos_fetch_grow(arr, inl, nr, (uint64_t)nr + 1, &cap64, size);
 
 	*cap = cap64;
 	return rc;
@@ -195,36 +159,70 @@ grow32(void **arr, const void *inl, uint32_t nr, uint32_t *cap, size_t size)
 /* --- lookup
  * ---------------------------------------------------------------------------------------- */
 
-/* Is what follows in a row with the last piece, in the buffer or on the device? */
-static bool
-continues(const struct fetch_piece *last, enum fetch_kind kind, uint64_t off)
+static int
+piece_new(struct vos_fetch *f, enum fetch_kind kind, uint64_t off, uint64_t len)
 {
-	return last->kind == kind && (kind == FETCH_HOLE || last->off + last->len == off);
+	int rc;
+
+	rc = vos_fetch_grow32((void **)&f->pieces, f->piece_inl, f->piece_nr, &f->piece_cap,
+			      sizeof(*f->pieces));
+	if (rc != 0)
+		return rc;
+	f->iod_border = false;
+	f->pieces[f->piece_nr++] = (struct fetch_piece){.kind = kind, .off = off, .len = len};
+	return 0;
 }
 
+/* The last piece, if it is of the kind and this iod's; else NULL. */
+static struct fetch_piece *
+last_piece(const struct vos_fetch *f, enum fetch_kind kind)
+{
+	struct fetch_piece *last;
+
+	if (f->iod_border)
+		return NULL;
+	last = &f->pieces[f->piece_nr - 1];
+	return last->kind == kind ? last : NULL;
+}
+
+/* A hole, or bytes of the buffer. */
 static int
 piece_add(struct vos_fetch *f, enum fetch_kind kind, uint64_t off, uint64_t len)
 {
+	struct fetch_piece *last = last_piece(f, kind);
+
+	if (len == 0)
+		return 0;
+	if (last != NULL && (kind == FETCH_HOLE || last->off + last->len == off)) {
+		last->len += len;
+		return 0;
+	}
+	return piece_new(f, kind, off, len);
+}
+
+int
+vos_fetch_nvme(struct vos_fetch *f, uint64_t off, uint64_t len, uint64_t read_off,
+	       uint64_t read_len)
+{
+	struct fetch_piece *last = last_piece(f, FETCH_NVME);
 	int rc;
 
 	if (len == 0)
 		return 0;
-	if (!f->iod_border && continues(&f->pieces[f->piece_nr - 1], kind, off)) {
-		f->pieces[f->piece_nr - 1].len += len;
-		if (kind == FETCH_NVME)
-			f->nvme_bytes += len;
+	f->nvme_bytes += read_len;
+	/* one run, both of what is wanted and of what is read? */
+	if (last != NULL && last->off + last->len == off && read_off == off &&
+	    last->read_off + last->read_len == off) {
+		last->len += len;
+		last->read_len += read_len;
 		return 0;
 	}
-	f->iod_border = false;
-	rc = grow32((void **)&f->pieces, f->piece_inl, f->piece_nr, &f->piece_cap,
-		    sizeof(*f->pieces));
+	rc = piece_new(f, FETCH_NVME, off, len);
 	if (rc != 0)
 		return rc;
-	f->pieces[f->piece_nr++] = (struct fetch_piece){.kind = kind, .off = off, .len = len};
-	if (kind == FETCH_NVME) {
-		f->nvme_bytes += len;
-		f->nvme_pieces++;
-	}
+	f->pieces[f->piece_nr - 1].read_off = read_off;
+	f->pieces[f->piece_nr - 1].read_len = read_len;
+	f->nvme_pieces++;
 	return 0;
 }
 
@@ -233,7 +231,8 @@ buf_add(struct vos_fetch *f, const void *src, uint64_t len)
 {
 	int rc;
 
-	rc = grow((void **)&f->buf, f->buf_inl, f->buf_bytes, f->buf_bytes + len, &f->buf_cap, 1);
+	rc = vos_fetch_grow((void **)&f->buf, f->buf_inl, f->buf_bytes, f->buf_bytes + len,
+			    &f->buf_cap, 1);
 	if (rc != 0)
 		return rc;
 	memcpy(f->buf + f->buf_bytes, src, len);
@@ -263,9 +262,9 @@ saw_key(struct vos_fetch *f, const struct vos_krec *k)
 }
 
 static int
-fetch_single(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_krec *akey,
-	     struct vos_ord hidden)
+fetch_single(struct vos_fetch *f, uint32_t iod, const struct vos_krec *akey, struct vos_ord hidden)
 {
+	struct fetch_iod *fi = &f->iods[iod];
 	struct vos_sv sv;
 	const struct vos_run_df *run;
 	uint64_t left;
@@ -281,8 +280,14 @@ fetch_single(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_krec *a
 	fi->size = sv.size;
 	if (f->flags & VOS_FETCH_SIZE_ONLY)
 		return 0;
+	if (sv.kind == VOS_VER_INLINE && sv.size > sv.cap)
+		return -DER_CSUM;
+	if (sv.sum != NULL)
+		rc = vos_fetch_checked_single(f, iod, &sv);
+	if (rc != 0)
+		return rc;
 	if (sv.kind == VOS_VER_INLINE)
-		return sv.size > sv.cap ? -DER_CSUM : buf_add(f, sv.data, sv.size);
+		return buf_add(f, sv.data, sv.size);
 	left = sv.size;
 	run = vos_sv_runs(&sv, &nr);
 	for (i = 0; rc == 0 && i < nr && left != 0; i++) {
@@ -290,7 +295,7 @@ fetch_single(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_krec *a
 
 		if (n > left)
 			n = left;
-		rc = piece_add(f, FETCH_NVME, run[i].blk * SPACE_BLOCK, n);
+		rc = vos_fetch_nvme(f, run[i].blk * SPACE_BLOCK, n, run[i].blk * SPACE_BLOCK, n);
 		left -= n;
 	}
 	return rc != 0 ? rc : left != 0 ? -DER_CSUM : 0;
@@ -315,7 +320,8 @@ fetch_storage(struct vos_fetch *f, const struct vos_ver_df *ver, uint64_t off, u
 	}
 	off += ver->ext_off;
 	if (kind == VOS_VER_NVME)
-		return piece_add(f, FETCH_NVME, addr * SPACE_BLOCK + off, len);
+		return vos_fetch_nvme(f, addr * SPACE_BLOCK + off, len, addr * SPACE_BLOCK + off,
+				      len);
 	if (kind != VOS_VER_INLINE)
 		return -DER_CSUM;
 	src = heap_try(heap, addr + off, len);
@@ -338,7 +344,8 @@ recx_add(struct vos_fetch *f, struct fetch_iod *fi, uint64_t idx, uint64_t nr)
 			return 0;
 		}
 	}
-	rc = grow32((void **)&f->recxs, NULL, f->recx_nr, &f->recx_cap, sizeof(*f->recxs));
+	rc =
+	    vos_fetch_grow32((void **)&f->recxs, NULL, f->recx_nr, &f->recx_cap, sizeof(*f->recxs));
 	if (rc != 0)
 		return rc;
 	f->recxs[f->recx_nr++] = (daos_recx_t){.rx_idx = idx, .rx_nr = nr};
@@ -348,11 +355,13 @@ recx_add(struct vos_fetch *f, struct fetch_iod *fi, uint64_t idx, uint64_t nr)
 
 /* Records [lo, hi) of one segment. */
 static int
-fetch_segment(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_seg *seg, uint64_t lo,
-	      uint64_t hi, struct vos_ord hidden)
+fetch_segment(struct vos_fetch *f, uint32_t iod, uint32_t recx, const struct vos_seg *seg,
+	      uint64_t lo, uint64_t hi, struct vos_ord hidden)
 {
+	struct fetch_iod *fi = &f->iods[iod];
 	struct heap *heap = f->cont->pool->heap;
 	struct vos_ver_df ver;
+	const void *data;
 	bool found;
 	int rc;
 
@@ -372,13 +381,21 @@ fetch_segment(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_seg *s
 	}
 	if (f->flags & VOS_FETCH_SIZE_ONLY)
 		return 0;
-	return fetch_storage(f, &ver, (lo - seg->start) * ver.rec_size, (hi - lo) * ver.rec_size);
+	if (!vos_sums_has(&ver))
+		return fetch_storage(f, &ver, (lo - seg->start) * ver.rec_size,
+				     (hi - lo) * ver.rec_size);
+	rc = vos_fetch_checked(f, iod, recx, seg, &ver, lo, hi, &data);
+	if (rc != 0 || data == NULL)
+		return rc;
+	saw(f, heap_off(heap, data), (hi - lo) * ver.rec_size);
+	return buf_add(f, data, (hi - lo) * ver.rec_size);
 }
 
 static int
-fetch_extent(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_krec *akey,
-	     const daos_recx_t *recx, struct vos_ord hidden)
+fetch_extent(struct vos_fetch *f, uint32_t iod, uint32_t recx_idx, const struct vos_krec *akey,
+	     struct vos_ord hidden)
 {
+	const daos_recx_t *recx = &f->io.iods[iod].iod_recxs[recx_idx];
 	uint64_t pos = recx->rx_idx, end = pos + recx->rx_nr, lo, hi;
 	struct vos_seg_iter it;
 	struct vos_seg seg;
@@ -402,7 +419,7 @@ fetch_extent(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_krec *a
 		if (lo < hi) {
 			rc = piece_add(f, FETCH_HOLE, 0, lo - pos);
 			if (rc == 0)
-				rc = fetch_segment(f, fi, &seg, lo, hi, hidden);
+				rc = fetch_segment(f, iod, recx_idx, &seg, lo, hi, hidden);
 			pos = hi;
 		}
 		if (rc == 0 && pos < end)
@@ -416,16 +433,18 @@ fetch_extent(struct vos_fetch *f, struct fetch_iod *fi, const struct vos_krec *a
 
 /* All of the array's extents asked for; akey NULL: nothing is there. */
 static int
-fetch_array(struct vos_fetch *f, struct fetch_iod *fi, const daos_iod_t *iod,
-	    const struct vos_krec *akey, struct vos_ord hidden)
+fetch_array(struct vos_fetch *f, uint32_t iod_idx, const struct vos_krec *akey,
+	    struct vos_ord hidden)
 {
+	const daos_iod_t *iod = &f->io.iods[iod_idx];
+	struct fetch_iod *fi = &f->iods[iod_idx];
 	uint64_t rec_size;
 	uint32_t i;
 	int rc = 0;
 
 	for (i = 0; rc == 0 && i < iod->iod_nr; i++) {
 		if (akey != NULL)
-			rc = fetch_extent(f, fi, akey, &iod->iod_recxs[i], hidden);
+			rc = fetch_extent(f, iod_idx, i, akey, hidden);
 		else
 			rc = piece_add(f, FETCH_HOLE, 0, iod->iod_recxs[i].rx_nr);
 	}
@@ -473,9 +492,9 @@ fetch_iod(struct vos_fetch *f, uint32_t i, uint64_t dkey, struct vos_ord hidden)
 			return rc;
 	}
 	if (iod->iod_type == DAOS_IOD_SINGLE)
-		rc = akey == 0 ? 0 : fetch_single(f, fi, &k, hidden);
+		rc = akey == 0 ? 0 : fetch_single(f, i, &k, hidden);
 	else
-		rc = fetch_array(f, fi, iod, akey == 0 ? NULL : &k, hidden);
+		rc = fetch_array(f, i, akey == 0 ? NULL : &k, hidden);
 	fi->piece_nr = f->piece_nr - fi->piece_first;
 	return rc;
 }
@@ -524,6 +543,9 @@ fetch_lookup(struct vos_fetch *f)
 	f->buf_bytes = 0;
 	f->nvme_bytes = 0;
 	f->nvme_pieces = 0;
+	f->check_nr = 0;
+	f->reuse_nr = 0;
+	f->sums_bytes = 0;
 	f->lsn = 0;
 	f->lsn_wanted = heap_durable_lsn(heap) < heap_last_lsn(heap);
 	rc = vos_cont_check(f->cont);
@@ -585,7 +607,7 @@ view_read(void *arg)
 static uint32_t
 views_cut(struct vos_fetch *f, const struct fetch_piece *piece, struct fetch_view *v)
 {
-	uint64_t off = piece->off, end = off + piece->len, next;
+	uint64_t off = piece->read_off, end = off + piece->read_len, next;
 	uint32_t nr = 0;
 
 	for (; off < end; off = next, nr++) {
@@ -665,21 +687,22 @@ iov_add(struct vos_fetch *f, void *base, size_t len)
 {
 	int rc;
 
-	rc = grow32((void **)&f->iovs, f->iov_inl, f->iov_nr, &f->iov_cap, sizeof(*f->iovs));
+	rc = vos_fetch_grow32((void **)&f->iovs, f->iov_inl, f->iov_nr, &f->iov_cap,
+			      sizeof(*f->iovs));
 	if (rc == 0)
 		f->iovs[f->iov_nr++] = (struct iovec){.iov_base = base, .iov_len = len};
 	return rc;
 }
 
-static int
-iov_add_view(struct vos_fetch *f, const struct fetch_view *v)
+int
+vos_fetch_iov_view(struct vos_fetch *f, const struct fetch_view *v, uint64_t skip, uint64_t left)
 {
-	uint64_t skip = v->off % SPACE_BLOCK, left = v->len;
 	uint32_t i;
 	int rc;
 
 	if (v->own != NULL)
-		return iov_add(f, v->own, v->len);
+		return iov_add(f, v->own + skip, left);
+	skip += v->off % SPACE_BLOCK;
 	for (i = 0; i < v->view.iov_nr && left != 0; i++) {
 		const struct iovec *iov = &v->view.iov[i];
 		uint64_t n = iov->iov_len;
@@ -700,13 +723,36 @@ iov_add_view(struct vos_fetch *f, const struct fetch_view *v)
 	return 0;
 }
 
+/* What is wanted of a piece, from its views, which begin at *v. */
+static int
+iov_add_piece(struct vos_fetch *f, const struct fetch_piece *piece, const struct fetch_view **v)
+{
+	uint64_t skip = piece->off - piece->read_off, left = piece->len, n;
+	uint32_t k;
+	int rc = 0;
+
+	for (k = views_cut(f, piece, NULL); rc == 0 && k > 0; k--, (*v)++) {
+		if (skip >= (*v)->len) {
+			skip -= (*v)->len;
+			continue;
+		}
+		n = (*v)->len - skip < left ? (*v)->len - skip : left;
+		if (n != 0)
+			rc = vos_fetch_iov_view(f, *v, skip, n);
+		skip = 0;
+		left -= n;
+	}
+	return rc;
+}
+
 static int
 iovs_build(struct vos_fetch *f)
 {
 	const struct fetch_view *v = f->views;
-	uint32_t i, j, k;
+	uint32_t i, j;
 	int rc = 0;
 
+	f->iov_nr = 0;
 	for (i = 0; i < f->io.iod_nr; i++) {
 		struct fetch_iod *fi = &f->iods[i];
 
@@ -719,8 +765,7 @@ iovs_build(struct vos_fetch *f)
 			else if (piece->kind == FETCH_BUF)
 				rc = iov_add(f, f->buf + piece->off, piece->len);
 			else if (piece->kind == FETCH_NVME)
-				for (k = views_cut(f, piece, NULL); rc == 0 && k > 0; k--)
-					rc = iov_add_view(f, v++);
+				rc = iov_add_piece(f, piece, &v);
 		}
 		fi->iov_nr = f->iov_nr - fi->iov_first;
 	}
@@ -762,8 +807,9 @@ fetch_check(struct vos_fetch *f)
 	return 0;
 }
 
+/* Find everything and have it in memory. FETCH_AGAIN: what was in memory is not good enough. */
 static int co_fn
-fetch_run(struct vos_fetch *f)
+fetch_load(struct vos_fetch *f)
 {
 	struct vos_pool *pool = f->cont->pool;
 	struct space_hold hold;
@@ -776,17 +822,29 @@ fetch_run(struct vos_fetch *f)
 		rc2 = heap_wait_durable(pool->heap, heap_last_lsn(pool->heap));
 		return rc2 != 0 ? rc2 : rc;
 	}
-	if (f->nvme_pieces != 0) {
-		rc = views_make(f);
-		if (rc != 0)
-			return rc;
-		space_hold(pool->space, &hold);
-		rc = views_read(f);
-		space_release(pool->space, &hold);
-		if (rc != 0)
-			return rc;
-	}
-	rc = iovs_build(f);
+	if (f->nvme_pieces == 0)
+		return 0;
+	rc = views_make(f);
+	if (rc != 0)
+		return rc;
+	space_hold(pool->space, &hold);
+	rc = views_read(f);
+	space_release(pool->space, &hold);
+	return rc == 0 && f->check_nr != 0 ? vos_fetch_check(f) : rc;
+}
+
+static int co_fn
+fetch_run(struct vos_fetch *f)
+{
+	struct vos_pool *pool = f->cont->pool;
+	int rc;
+
+	while ((rc = fetch_load(f)) == FETCH_AGAIN)
+		views_put(f);
+	if (rc == 0)
+		rc = iovs_build(f);
+	if (rc == 0 && f->flags & VOS_FETCH_NEED_SUMS)
+		rc = vos_fetch_sums_out(f);
 	if (rc == 0 && f->lsn > heap_durable_lsn(pool->heap))
 		rc = heap_wait_durable(pool->heap, f->lsn);
 	return rc;
@@ -841,4 +899,14 @@ vos_fetch_recxs(const struct vos_fetch *f, uint32_t iod_idx, uint32_t *ret_nr)
 	assert(iod_idx < f->io.iod_nr);
 	*ret_nr = f->iods[iod_idx].recx_nr;
 	return f->recxs + f->iods[iod_idx].recx_first;
+}
+
+const uint8_t *
+vos_fetch_sums(const struct vos_fetch *f, uint32_t iod_idx, uint32_t *ret_bytes)
+{
+	const struct fetch_iod *fi = &f->iods[iod_idx];
+
+	assert(iod_idx < f->io.iod_nr);
+	*ret_bytes = f->flags & VOS_FETCH_NEED_SUMS ? fi->sums_bytes : 0;
+	return *ret_bytes == 0 ? NULL : f->out + fi->sums_first;
 }
