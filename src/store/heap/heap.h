@@ -175,6 +175,12 @@ int heap_tx_add(struct heap_tx *tx, uint64_t off, uint32_t len);
 /* Declare and copy. */
 int heap_tx_write(struct heap_tx *tx, uint64_t off, const void *src, uint32_t len);
 
+/* What the open transaction has allocated so far less what it frees, in bytes as heap_stats counts
+ * them: for users who keep accounts of their own. heap_tx_not_mine() takes out what was allocated
+ * on behalf of another. */
+int64_t heap_tx_net_bytes(const struct heap_tx *tx);
+void heap_tx_not_mine(struct heap_tx *tx, int64_t bytes);
+
 struct heap *heap_tx_heap(const struct heap_tx *tx);
 /* Log space it takes so far, at most. */
 uint64_t heap_tx_log_bytes(const struct heap_tx *tx);

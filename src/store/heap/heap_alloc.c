@@ -497,6 +497,7 @@ heap_alloc(struct heap_tx *tx, uint32_t size, uint32_t flags, uint64_t *ret_off)
 			return rc;
 		memset(heap->base + off, 0, size);
 	}
+	tx->net_bytes += heap_alloc_size(size);
 	*ret_off = off;
 	return 0;
 }
@@ -585,9 +586,13 @@ heap_free(struct heap_tx *tx, uint64_t off)
 		tx->free_cap = cap;
 	}
 	rc = heap_tx_claim(tx, ranges, bytes);
-	if (rc == 0)
-		tx->frees[tx->free_nr++] = off;
-	return rc;
+	if (rc != 0)
+		return rc;
+	tx->frees[tx->free_nr++] = off;
+	tx->net_bytes -= a->slabs[idx].kind == SLAB_OBJS
+			     ? class_size[a->slabs[idx].class_idx]
+			     : bytes / sizeof(struct slab_df) * SLAB_BYTES;
+	return 0;
 }
 
 /* Change bytes under a claim: declared, without undo. */

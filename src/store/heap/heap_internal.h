@@ -69,6 +69,7 @@ struct heap_tx {
 	uint32_t *slabs; /* whose volatile image must be read again on abort */
 	uint32_t slab_nr, slab_cap;
 	uint32_t slabs_taken; /* free slabs used so far */
+	int64_t net_bytes;    /* of objects allocated less those freed */
 	struct list hooks;
 };
 

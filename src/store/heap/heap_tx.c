@@ -88,6 +88,7 @@ heap_tx_begin(struct heap *heap, struct heap_resv *resv)
 	tx->free_nr = 0;
 	tx->slab_nr = 0;
 	tx->slabs_taken = 0;
+	tx->net_bytes = 0;
 	list_init(&tx->hooks);
 	heap->change_seq++;
 	return tx;
@@ -270,6 +271,18 @@ run_hooks(struct heap_tx *tx, bool committed, uint64_t lsn)
 		list_del(pos);
 		hook->fn(hook, committed, lsn);
 	}
+}
+
+int64_t
+heap_tx_net_bytes(const struct heap_tx *tx)
+{
+	return tx->net_bytes;
+}
+
+void
+heap_tx_not_mine(struct heap_tx *tx, int64_t bytes)
+{
+	tx->net_bytes -= bytes;
 }
 
 void

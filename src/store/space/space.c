@@ -139,6 +139,7 @@ tx_join(struct heap_tx *tx, struct space *space)
 		return;
 	space->hooked = true;
 	space->tx_published = 0;
+	space->tx_freed = 0;
 	space->hook.fn = tx_ended;
 	heap_tx_hook_add(tx, &space->hook);
 }
@@ -182,6 +183,8 @@ group_map(struct heap_tx *tx, struct space *space, uint32_t g, bool make, uint64
 		return df->map != 0 ? 0 : -DER_CSUM;
 	}
 	rc = heap_alloc(tx, SPACE_MAP_BYTES, 0, &map);
+	if (rc == 0)
+		heap_tx_not_mine(tx, heap_alloc_size(SPACE_MAP_BYTES));
 	if (rc == 0)
 		rc =
 		    heap_tx_write(tx, at + offsetof(struct space_group_df, map), &map, sizeof(map));
@@ -255,7 +258,14 @@ space_free(struct heap_tx *tx, struct space *space, const struct space_ext *ext)
 		return rc;
 	tx_join(tx, space);
 	space->tx_batch->ext[space->tx_batch->nr++] = *ext;
+	space->tx_freed += ext->blk_nr;
 	return 0;
+}
+
+int64_t
+space_tx_net_blk(const struct space *space)
+{
+	return space->hooked ? (int64_t)space->tx_published - (int64_t)space->tx_freed : 0;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

@@ -75,6 +75,9 @@ int space_publish(struct heap_tx *tx, struct space *space, const struct space_ex
  * (damage). */
 int space_free(struct heap_tx *tx, struct space *space, const struct space_ext *ext);
 
+/* Blocks that the open transaction has published so far less those it frees. */
+int64_t space_tx_net_blk(const struct space *space);
+
 /* A read of published extents that yields between looking up the index and the end of its I/O holds
  * the space, or the blocks could be reused under it. Short: seconds, not minutes. */
 struct space_hold {

@@ -73,6 +73,7 @@ struct space {
 	struct heap_tx_hook hook;
 	bool hooked;
 	uint64_t tx_published;
+	uint64_t tx_freed;
 	struct free_batch *tx_batch; /* kept for the next one after an abort */
 
 	struct space_discard discard;

@@ -437,6 +437,108 @@ test_late(void **state)
 	run(late, 64 << 20);
 }
 
+/* The threshold, of the container or the pool, says where values go; accounts follow to the byte.
+ */
+static int
+tiers(void *arg)
+{
+	struct m *m = arg;
+	struct vos_cont_space was, is;
+	struct vos_space pool;
+	struct shape s;
+	uint64_t i;
+
+	check_rc(m_open(m), 0);
+	vos_cont_space(m->cont, &was);
+	check(was.scm_used == heap_alloc_size(sizeof(struct vos_cont_df)) && was.nvme_used == 0);
+	check_rc(put(m, "a", 0, 4095), 0);
+	vos_cont_space(m->cont, &is);
+	check(is.scm_used > 4095 && is.nvme_used == 0);
+	check_rc(put(m, "a", 5000, 4096), 0);
+	vos_cont_space(m->cont, &is);
+	check(is.nvme_used == 4096);
+	/* everything to the NVMe tier */
+	check_rc(vos_cont_set_data_thresh(m->cont, 1), 0);
+	check_rc(put(m, "a", 10000, 10), 0);
+	vos_cont_space(m->cont, &is);
+	check(is.nvme_used == 2 * 4096);
+	/* nothing, also in a pool that says otherwise, and after it was opened again */
+	check_rc(vos_cont_set_data_thresh(m->cont, VOS_THRESH_SCM), 0);
+	vos_cont_close(m->cont);
+	vos_pool_close(m->t.pool);
+	check_rc(vos_pool_open(m->t.dir, m->t.xs, &m->t.conf, &m->t.pool), 0);
+	check_rc(vos_cont_open(m->t.pool, uuid, &m->cont), 0);
+	vos_pool_set_data_thresh(m->t.pool, 1);
+	check_rc(put(m, "a", 20000, 200000), 0);
+	vos_cont_space(m->cont, &is);
+	check(is.nvme_used == 2 * 4096 && is.scm_used > 200000);
+	/* what cannot stay goes after all */
+	check_rc(put(m, "a", 1 << 20, 600 << 10), 0);
+	vos_cont_space(m->cont, &is);
+	check(is.nvme_used == 2 * 4096 + (600 << 10));
+	check_rc(put(m, "a", 2 << 20, 2 << 20), 0);
+	/* as the pool again; what merges moves */
+	check_rc(vos_cont_set_data_thresh(m->cont, 0), 0);
+	check_rc(put(m, "a", 20000, 10), 0);
+	vos_pool_set_data_thresh(m->t.pool, 8192);
+	for (i = 0; i < 100; i++)
+		check_rc(put(m, "b", i * 100, 100), 0);
+	vos_cont_space(m->cont, &was);
+	check_rc(aggregate(m, m->epoch, NULL, 0), 0);
+	check_rc(look(m, "b", &s), 0);
+	check(s.segs == 1);
+	vos_cont_space(m->cont, &is);
+	vos_pool_space(m->t.pool, &pool);
+	check(is.scm_used < was.scm_used - 10000);
+	check(pool.nvme_used == is.nvme_used && pool.nvme_used == s.used_blk * 4096);
+	check(pool.nvme_used + pool.nvme_free + pool.nvme_reserved + pool.nvme_freeing <=
+	      pool.nvme_total);
+	return m_close(m);
+}
+
+static void
+test_tiers(void **state)
+{
+	run(tiers, 64 << 20);
+}
+
+/* That all is aggregated is known after a restart too, until something is written, or a snapshot
+ * goes. */
+static int
+settled(void *arg)
+{
+	struct m *m = arg;
+	uint64_t keep;
+
+	check_rc(m_open(m), 0);
+	check_rc(put(m, "a", 0, 100), 0);
+	check(!vos_cont_settled(m->cont));
+	keep = m->epoch;
+	check_rc(put(m, "a", 0, 100), 0);
+	check_rc(aggregate(m, m->epoch, &keep, 1), 0);
+	check(vos_cont_settled(m->cont));
+	vos_cont_close(m->cont);
+	vos_pool_close(m->t.pool);
+	check_rc(vos_pool_open(m->t.dir, m->t.xs, &m->t.conf, &m->t.pool), 0);
+	check_rc(vos_cont_open(m->t.pool, uuid, &m->cont), 0);
+	check(vos_cont_settled(m->cont));
+	check_rc(vos_cont_set_keep(m->cont, UINT64_MAX, &keep, 1), 0);
+	check(vos_cont_settled(m->cont));
+	check_rc(vos_cont_set_keep(m->cont, UINT64_MAX, NULL, 0), 0);
+	check(!vos_cont_settled(m->cont));
+	check_rc(aggregate(m, m->epoch, NULL, 0), 0);
+	check(vos_cont_settled(m->cont));
+	check_rc(put(m, "a", 0, 100), 0);
+	check(!vos_cont_settled(m->cont));
+	return m_close(m);
+}
+
+static void
+test_settled(void **state)
+{
+	run(settled, 64 << 20);
+}
+
 int
 main(void)
 {
@@ -445,6 +547,7 @@ main(void)
 	    cmocka_unit_test(test_sequential), cmocka_unit_test(test_scattered),
 	    cmocka_unit_test(test_snapshots),  cmocka_unit_test(test_mostly_dead),
 	    cmocka_unit_test(test_last_user),  cmocka_unit_test(test_late),
+	    cmocka_unit_test(test_tiers),      cmocka_unit_test(test_settled),
 	};
 
 	static const struct vos_cont_conf confs[] = {

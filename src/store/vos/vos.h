@@ -38,8 +38,7 @@ struct vos_pool_conf {
 	uint64_t nvme_bytes;  /* NVMe tier: size of the data device (create); 0: everything lives in
 				 the heap */
 	uint64_t wal_bytes;   /* 0 = default */
-	uint32_t data_thresh; /* values of at least this many bytes go to the NVMe tier; 0 = default
-				 4096 */
+	uint32_t data_thresh; /* see vos_pool_set_data_thresh() */
 	uint64_t cache_bytes; /* bound of the read cache over the NVMe tier; 0 = default */
 	/* open: bound of the heap kept in memory; 0 = all of it */
 	uint64_t scm_cache_bytes;
@@ -69,6 +68,10 @@ int co_fn vos_pool_destroy(struct dev_dir *dir, struct xs *xs, const char *name)
 struct vos_space {
 	uint64_t scm_total, scm_free;   /* bytes */
 	uint64_t nvme_total, nvme_free; /* bytes */
+	/* exact: objects as allocated, blocks as published */
+	uint64_t scm_used, nvme_used;
+	uint64_t nvme_reserved; /* for updates under way */
+	uint64_t nvme_freeing;  /* on their way to nvme_free */
 };
 void vos_pool_space(struct vos_pool *pool, struct vos_space *ret_space);
 /* How the free space of the NVMe tier is cut up. Without such a tier all zeros. */
@@ -82,6 +85,14 @@ struct vos_frag {
 	uint64_t class_bytes[VOS_FRAG_CLASS_NR];
 };
 int co_fn vos_pool_frag(struct vos_pool *pool, struct vos_frag *ret_frag);
+/*
+ * Which tier a value goes to, from now on (not stored: a setting of vos_pool_open): the NVMe tier
+ * from this many bytes on, the heap below. 0: the default, 4096. VOS_THRESH_SCM: all values that
+ * can stay in the heap (a single value or extent of up to 512 KiB; up to 1.7 MiB in one update).
+ * Aggregation moves what merges to the tier of its new size.
+ */
+#define VOS_THRESH_SCM UINT32_MAX
+void vos_pool_set_data_thresh(struct vos_pool *pool, uint32_t bytes);
 void vos_pool_uuid(const struct vos_pool *pool, uuid_t ret_uuid);
 /* The highest epoch ever committed or aggregated here (restart floor of the engine's clock). */
 uint64_t vos_pool_max_epoch(struct vos_pool *pool);
@@ -108,6 +119,13 @@ void vos_cont_conf_get(const struct vos_cont *cont, struct vos_cont_conf *ret_co
 int co_fn vos_cont_open(struct vos_pool *pool, const uuid_t uuid,
 			struct vos_cont **ret_cont); /* refcounted */
 void vos_cont_close(struct vos_cont *cont);
+/* The same for one container, durable; 0: as the pool. */
+int co_fn vos_cont_set_data_thresh(struct vos_cont *cont, uint32_t bytes);
+/* What it uses, its index included: exact, in bytes as vos_pool_space() counts them. */
+struct vos_cont_space {
+	uint64_t scm_used, nvme_used;
+};
+void vos_cont_space(const struct vos_cont *cont, struct vos_cont_space *ret_space);
 /* Instant to the caller; space comes back in the background. Open handles get -DER_NO_HDL... from
  * then on. */
 int co_fn vos_cont_destroy(struct vos_pool *pool, const uuid_t uuid);
@@ -463,6 +481,9 @@ uint64_t vos_dtx_oldest(const struct vos_cont *cont);
 /* From now on writes with an order at or below epoch are refused in this container, as if all of it
  * had been read there (snapshots). Volatile, like all read timestamps. */
 void vos_cont_read_floor(struct vos_cont *cont, uint64_t epoch);
+
+/* Has everything here been aggregated, with nothing written since? (Also across restarts.) */
+bool vos_cont_settled(const struct vos_cont *cont);
 
 /* --- checks --- */
 /* Check every invariant of everything in the pool, and that heap and blocks hold exactly what is

@@ -69,6 +69,7 @@ cont_create_tx(struct vos_tx *t, void *arg)
 	df = heap_ptr(t->heap, off);
 	memcpy(df->uuid, c->uuid, sizeof(df->uuid));
 	df->floor = UINT64_MAX;
+	df->scm_used = heap_alloc_size(sizeof(*df));
 	df->csum_type = c->conf.csum_type;
 	df->csum_verify = c->conf.csum_verify;
 	df->csum_chunk = c->conf.csum_chunk;
@@ -447,6 +448,13 @@ struct keep_args {
 	uint32_t keep_nr;
 };
 
+static bool
+same_epochs(const struct vos_cont *cont, const struct keep_args *a)
+{
+	return cont->keep_nr == a->keep_nr &&
+	       (a->keep_nr == 0 || memcmp(cont->keep, a->keep, a->keep_nr * sizeof(*a->keep)) == 0);
+}
+
 static int
 set_keep_tx(struct vos_tx *t, void *arg)
 {
@@ -475,6 +483,8 @@ set_keep_tx(struct vos_tx *t, void *arg)
 		df->floor = a->floor;
 	if (a->agg_epoch > df->agg_epoch)
 		df->agg_epoch = a->agg_epoch;
+	if (!same_epochs(t->cont, a))
+		df->agg_done = 0; /* what was needed may be superfluous now */
 	return 0;
 }
 
@@ -531,9 +541,6 @@ set_keep(struct vos_cont *cont, struct keep_args *a)
 		return rc;
 	}
 	/* no yield since the commit */
-	if (cont->keep_nr != a->keep_nr ||
-	    (a->keep_nr != 0 && memcmp(cont->keep, copy, a->keep_nr * sizeof(*copy)) != 0))
-		cont->agg_done = 0;
 	free(cont->keep);
 	cont->keep = copy;
 	cont->keep_nr = a->keep_nr;
@@ -557,4 +564,68 @@ vos_cont_set_aggregated(struct vos_cont *cont, uint64_t below, const uint64_t *k
 	struct keep_args a = {.agg_epoch = below, .keep = keep, .keep_nr = keep_nr};
 
 	return set_keep(cont, &a);
+}
+
+static int
+agg_done_tx(struct vos_tx *t, void *arg)
+{
+	return heap_tx_write(t->tx, t->cont->df_off + offsetof(struct vos_cont_df, agg_done), arg,
+			     sizeof(uint64_t));
+}
+
+int co_fn
+vos_cont_set_agg_done(struct vos_cont *cont, uint64_t epoch)
+{
+	struct vos_tx_args args = {
+	    .pool = cont->pool,
+	    .cont = cont,
+	    .flags = HEAP_RESV_RECLAIM,
+	    .trim = true,
+	    .fn = agg_done_tx,
+	    .arg = &epoch,
+	};
+
+	return cont->df->agg_done == epoch ? 0 : vos_tx_run(&args);
+}
+
+bool
+vos_cont_settled(const struct vos_cont *cont)
+{
+	return cont->df->max_epoch <= cont->df->agg_done;
+}
+
+/* --- tiers
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static int
+thresh_tx(struct vos_tx *t, void *arg)
+{
+	return heap_tx_write(t->tx, t->cont->df_off + offsetof(struct vos_cont_df, data_thresh),
+			     arg, sizeof(uint32_t));
+}
+
+int co_fn
+vos_cont_set_data_thresh(struct vos_cont *cont, uint32_t bytes)
+{
+	struct vos_tx_args args = {
+	    .pool = cont->pool,
+	    .cont = cont,
+	    .flags = HEAP_RESV_RECLAIM,
+	    .trim = true,
+	    .fn = thresh_tx,
+	    .arg = &bytes,
+	    .wait = true,
+	};
+
+	return vos_tx_run(&args);
+}
+
+void
+vos_cont_space(const struct vos_cont *cont, struct vos_cont_space *ret_space)
+{
+	*ret_space = (struct vos_cont_space){
+	    .scm_used = cont->df->scm_used,
+	    .nvme_used = cont->df->nvme_used,
+	};
 }

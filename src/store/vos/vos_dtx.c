@@ -183,17 +183,6 @@ publish(struct vos_tx *t, struct vos_ops *ops)
 	return rc;
 }
 
-static int
-note_epoch(struct vos_tx *t)
-{
-	struct vos_cont_df *df = t->cont->df;
-
-	if (t->ord.epoch <= df->max_epoch)
-		return 0;
-	return heap_tx_write(t->tx, t->cont->df_off + offsetof(struct vos_cont_df, max_epoch),
-			     &t->ord.epoch, sizeof(t->ord.epoch));
-}
-
 /* Write the record; `old` is the attempt it replaces, or NULL. */
 static int
 keep(struct prepare *p, struct vos_tx *t, const struct vos_intent *old)
@@ -221,7 +210,7 @@ keep(struct prepare *p, struct vos_tx *t, const struct vos_intent *old)
 	df.body = in->body_off;
 	if (rc == 0)
 		rc = record_set(t, &in->ref.id, &df);
-	return rc != 0 ? rc : note_epoch(t);
+	return rc != 0 ? rc : vos_cont_follow(t, t->ord.epoch);
 }
 
 /* One attempt, without a yield. */

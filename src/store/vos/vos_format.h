@@ -20,7 +20,7 @@
 #include "store/tree/btree.h"
 
 #define VOS_MAGIC 0x31534f5644414f44ull /* "DOADVOS1" */
-enum { VOS_FORMAT_VERSION = 5 };
+enum { VOS_FORMAT_VERSION = 6 };
 
 /* Order of versions and punches: epoch first, then the operation number within a transaction. */
 struct vos_ord_df {
@@ -52,18 +52,24 @@ struct vos_cont_df {
 	uint64_t dying;      /* next in the pool's list of containers being reclaimed */
 	uint64_t max_epoch;  /* highest epoch committed here */
 	uint64_t low_epoch;  /* a read at or above it is exact for every key */
+	uint64_t scm_used;   /* bytes of all heap objects of the container, this one among them */
+	uint64_t nvme_used;  /* bytes of its blocks */
 	uint64_t agg_epoch;  /* updates and punches at or below it are refused */
+	uint64_t agg_done;   /* all was aggregated up to here with the present keep; 0 = nothing */
 	uint64_t floor;      /* what reads at or above it need is kept */
 	uint64_t keep;       /* vos_keep_df: further epochs whose reads are kept */
 	uint16_t csum_type;  /* DAOS_PROP_CO_CSUM_*; of every value, 0 = they have none */
 	uint8_t csum_verify; /* 1: checksums that come with a value are checked first */
 	uint8_t pad;
 	uint32_t csum_chunk; /* bytes */
+	/* smallest value that goes to the NVMe tier; 0 = as the pool, UINT32_MAX = none */
+	uint32_t data_thresh;
+	uint32_t pad2;
 	struct btree_root_df objs;
 	struct btree_root_df opids;
 	struct btree_root_df dtxs;
 };
-static_assert(sizeof(struct vos_cont_df) == 176, "format");
+static_assert(sizeof(struct vos_cont_df) == 208, "format");
 
 struct vos_keep_df {
 	uint64_t nr;

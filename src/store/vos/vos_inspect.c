@@ -125,6 +125,8 @@ walk_single(struct walk *w, const struct vos_inspect_key *akey, const struct vos
 			return out_of_order(off);
 		prev = vos_sv_ord(&sv);
 		rc = tell(w, akey, &ver);
+		if (rc == 0)
+			LOADED(w->heap, rc, vos_hist_first(w->heap, sv.older, &sv.older));
 	}
 	return rc;
 }
@@ -191,8 +193,9 @@ walk_seg(struct walk *w, const struct vos_inspect_key *akey, const struct vos_se
 			rc = tell(w, akey, &ver);
 		if (rc != 0 || df.older == 0)
 			break;
-		at = df.older;
-		rc = take(w->heap, at, &df, sizeof(df));
+		LOADED(w->heap, rc, vos_hist_first(w->heap, df.older, &at));
+		if (rc == 0)
+			rc = take(w->heap, at, &df, sizeof(df));
 	}
 	return rc;
 }

@@ -162,8 +162,6 @@ struct vos_cont {
 	struct csum csum; /* len 0: values have no checksums */
 	uint32_t csum_chunk;
 	bool csum_verify; /* what callers give is checked when it is stored */
-	uint64_t
-	    agg_done; /* the last aggregation that was finished; 0 = none, or keep has changed */
 };
 
 /* -DER_NO_HDL for a handle whose container was destroyed. */
@@ -171,6 +169,19 @@ static inline int
 vos_cont_check(const struct vos_cont *cont)
 {
 	return cont->dead ? -DER_NO_HDL : 0;
+}
+
+/* Does a value of this size stay in the heap? Only what fits one allocation can. */
+static inline bool
+vos_goes_inline(const struct vos_cont *cont, uint64_t bytes)
+{
+	uint32_t thresh = cont->df->data_thresh;
+
+	if (cont->pool->space == NULL)
+		return true;
+	if (thresh == 0)
+		thresh = cont->pool->data_thresh;
+	return bytes < thresh && bytes <= VOS_INLINE_MAX;
 }
 
 static inline void
@@ -235,10 +246,15 @@ struct vos_tx_args {
 	bool committed; /* out: true also when waiting failed */
 };
 int co_fn vos_tx_run(struct vos_tx_args *args);
+/* Last in a transaction that does without this frame: the container's record follows what it did.
+ * max_epoch: as committed by it, or 0. */
+int vos_cont_follow(struct vos_tx *t, uint64_t max_epoch);
 
 /* --- containers (vos_cont.c) ------------------------------------------------------------ */
 
 int co_fn vos_max_epoch_load(struct vos_pool *pool);
+/* A pass has ended that looked at everything up to epoch. */
+int co_fn vos_cont_set_agg_done(struct vos_cont *cont, uint64_t epoch);
 /* Aggregation begins: refuse what is not above below, remember keep. */
 int co_fn vos_cont_set_aggregated(struct vos_cont *cont, uint64_t below, const uint64_t *keep,
 				  uint32_t keep_nr);

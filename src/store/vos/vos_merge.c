@@ -321,14 +321,6 @@ locate(const struct vos_merge *m, struct vos_krec *ret_k, struct vos_punches *p)
 /* --- counted extents that are mostly dead
  * ---------------------------------------------------------- */
 
-static bool
-goes_inline(const struct vos_merge *m, uint64_t bytes)
-{
-	const struct vos_pool *pool = m->trim->cont->pool;
-
-	return pool->space == NULL || bytes < pool->data_thresh;
-}
-
 static uint64_t
 blocks_of(uint64_t bytes)
 {
@@ -354,7 +346,7 @@ watch(struct vos_merge *m, const struct mver *v, uint64_t start, uint64_t len, u
 	e->seen++;
 	if (v->ext.kind == VOS_VER_INLINE)
 		e->live += bytes;
-	else if (!goes_inline(m, bytes))
+	else if (!vos_goes_inline(m->trim->cont, bytes))
 		e->live += blocks_of(bytes);
 	if (e->seen != v->ext.refs)
 		return false;
@@ -683,9 +675,9 @@ layers_init(struct vos_merge *m)
 				ly->oldest = ord;
 			ly->bytes += ver_bytes(v, group_seg(m, i)->len);
 		}
-		ly->kind = first->df.kind == VOS_VER_PUNCH ? VOS_VER_PUNCH
-			   : goes_inline(m, ly->bytes)     ? VOS_VER_INLINE
-							   : VOS_VER_NVME;
+		ly->kind = first->df.kind == VOS_VER_PUNCH             ? VOS_VER_PUNCH
+			   : vos_goes_inline(m->trim->cont, ly->bytes) ? VOS_VER_INLINE
+								       : VOS_VER_NVME;
 	}
 }
 

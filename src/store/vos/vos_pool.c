@@ -360,7 +360,7 @@ vos_pool_open(struct dev_dir *dir, struct xs *xs, const struct vos_pool_conf *co
 	pool->xs = xs;
 	strcpy(pool->name, conf->name);
 	pool->read_only = conf->read_only;
-	pool->data_thresh = conf->data_thresh != 0 ? conf->data_thresh : VOS_DATA_THRESH;
+	vos_pool_set_data_thresh(pool, conf->data_thresh);
 	pool->ts_floor = conf->ts_floor;
 	pool->ts_entries = conf->ts_entries;
 	list_init(&pool->conts);
@@ -406,6 +406,10 @@ vos_pool_space(struct vos_pool *pool, struct vos_space *ret_space)
 	    .scm_free = hs.free_bytes,
 	    .nvme_total = ss.total_blk * SPACE_BLOCK,
 	    .nvme_free = ss.free_blk * SPACE_BLOCK,
+	    .scm_used = hs.used_bytes,
+	    .nvme_used = ss.used_blk * SPACE_BLOCK,
+	    .nvme_reserved = ss.reserved_blk * SPACE_BLOCK,
+	    .nvme_freeing = ss.freeing_blk * SPACE_BLOCK,
 	};
 }
 
@@ -428,6 +432,12 @@ vos_pool_frag(struct vos_pool *pool, struct vos_frag *ret_frag)
 		ret_frag->class_bytes[i] = f.class_blk[i] * SPACE_BLOCK;
 	}
 	return 0;
+}
+
+void
+vos_pool_set_data_thresh(struct vos_pool *pool, uint32_t bytes)
+{
+	pool->data_thresh = bytes != 0 ? bytes : VOS_DATA_THRESH;
 }
 
 void

@@ -100,6 +100,7 @@ dying_finish_tx(struct vos_tx *t, void *arg)
 			return other == 0 ? -DER_CSUM : HEAP_MISS;
 	}
 	rc = heap_tx_write(t->tx, link, &df->dying, sizeof(df->dying));
+	t->cont = NULL; /* nothing left to keep accounts of */
 	return rc != 0 ? rc : heap_free(t->tx, off);
 }
 
@@ -109,6 +110,8 @@ dying_finish(struct vos_pool *pool, struct vos_cont *cont)
 	struct dying d = {.cont = cont, .more = true};
 	struct vos_tx_args args = {
 	    .pool = pool,
+	    .cont = cont,
+	    .trim = true,
 	    .log_bytes = 512 << 10,
 	    .flags = HEAP_RESV_RECLAIM,
 	    .fn = dying_finish_tx,

@@ -1038,7 +1038,7 @@ agg_start(struct vos_cont *cont, uint64_t want, const uint64_t *keep, uint32_t k
 	if (rc != 0)
 		return rc;
 	cont->agg->want = want;
-	cont->agg->clean = cont->agg_done;
+	cont->agg->clean = cont->df->agg_done;
 	return 0;
 }
 
@@ -1072,7 +1072,7 @@ vos_aggregate(struct vos_cont *cont, uint64_t below, const uint64_t *keep, uint3
 	}
 	if (rc == 0 && !more && cont->agg != NULL) {
 		if (!cont->agg->incomplete)
-			cont->agg_done = cont->agg->below;
+			rc = vos_cont_set_agg_done(cont, cont->agg->below);
 		vos_trim_destroy(cont->agg);
 		cont->agg = NULL;
 	}

@@ -6,20 +6,24 @@
 
 enum { LOG_MAX = HEAP_TX_LOG_MAX - 4096 };
 
-static int
-cont_epochs(struct vos_tx *t, uint64_t max_epoch)
+int
+vos_cont_follow(struct vos_tx *t, uint64_t max_epoch)
 {
 	struct vos_cont_df *df = t->cont->df;
+	int64_t scm = heap_tx_net_bytes(t->tx), blk;
 	int rc;
 
-	if (max_epoch <= df->max_epoch && t->low_epoch <= df->low_epoch)
+	blk = t->pool->space == NULL ? 0 : space_tx_net_blk(t->pool->space);
+	if (max_epoch <= df->max_epoch && t->low_epoch <= df->low_epoch && scm == 0 && blk == 0)
 		return 0;
-	static_assert(offsetof(struct vos_cont_df, low_epoch) ==
-			  offsetof(struct vos_cont_df, max_epoch) + 8,
-		      "the two epochs are adjacent");
-	rc = heap_tx_add(t->tx, t->cont->df_off + offsetof(struct vos_cont_df, max_epoch), 16);
+	static_assert(offsetof(struct vos_cont_df, nvme_used) ==
+			  offsetof(struct vos_cont_df, max_epoch) + 24,
+		      "adjacent");
+	rc = heap_tx_add(t->tx, t->cont->df_off + offsetof(struct vos_cont_df, max_epoch), 32);
 	if (rc != 0)
 		return rc;
+	df->scm_used += scm;
+	df->nvme_used += blk * SPACE_BLOCK;
 	if (max_epoch > df->max_epoch)
 		df->max_epoch = max_epoch;
 	if (t->low_epoch > df->low_epoch)
@@ -46,7 +50,7 @@ tx_once(const struct vos_tx_args *args, struct heap_resv *resv, uint64_t *ret_ls
 	vos_cache_begin(t.pool);
 	rc = args->fn(&t, args->arg);
 	if (rc == 0 && t.cont != NULL)
-		rc = cont_epochs(&t, args->trim ? 0 : args->ord.epoch);
+		rc = vos_cont_follow(&t, args->trim ? 0 : args->ord.epoch);
 	if (rc != 0) {
 		heap_tx_abort(t.tx);
 		vos_cache_abort(t.pool);

@@ -167,10 +167,14 @@ piece_add(struct vos_update *up, uint8_t kind, uint64_t idx, uint64_t nr, uint64
 	return 0;
 }
 
+/* One update carries only so much of it: then the rest goes to the other tier, if there is one. */
 static bool
-goes_inline(const struct vos_pool *pool, uint64_t bytes)
+goes_inline(const struct vos_update *up, uint64_t bytes)
 {
-	return pool->space == NULL || bytes < pool->data_thresh;
+	const struct vos_cont *cont = up->cont;
+
+	return vos_goes_inline(cont, bytes) &&
+	       (cont->pool->space == NULL || up->buf_bytes + bytes <= VOS_UPDATE_INLINE_MAX);
 }
 
 /* Reserve blocks and attach them to the newest piece. last: there is no smaller wish to fall back
@@ -295,7 +299,7 @@ extent_pieces(struct vos_update *up, const daos_recx_t *recx, uint64_t rec_size)
 		return piece_add(up, VOS_VER_PUNCH, idx, nr, 0);
 	if (__builtin_mul_overflow(nr, rec_size, &bytes) || bytes > UINT32_MAX)
 		return -DER_REC2BIG;
-	if (!goes_inline(up->cont->pool, bytes))
+	if (!goes_inline(up, bytes))
 		return extent_reserve(up, idx, nr, rec_size);
 	if (rec_size > VOS_INLINE_MAX)
 		return -DER_REC2BIG;
@@ -312,7 +316,7 @@ single_piece(struct vos_update *up, uint64_t size)
 {
 	if (size == 0)
 		return piece_add(up, VOS_VER_PUNCH, 0, 1, 0);
-	if (!goes_inline(up->cont->pool, size))
+	if (!goes_inline(up, size))
 		return size > UINT32_MAX ? -DER_REC2BIG : single_reserve(up, size);
 	if (size > HEAP_ALLOC_MAX - sizeof(struct vos_sv_df))
 		return -DER_REC2BIG;

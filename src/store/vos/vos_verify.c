@@ -4,7 +4,7 @@
  *
  * Checked: record kinds and lengths; keys only where they belong; order of versions and punches;
  * segments that do not overlap; epochs of keys not below what is beneath them; reference counts of
- * shared extents; no storage used twice, none leaked.
+ * shared extents; no storage used twice, none leaked; that containers count exactly what they use.
  */
 #define LOG_FACILITY "vos"
 #include "store/vos/vos_dtx.h"
@@ -22,11 +22,18 @@ struct pairs {
 struct verify {
 	struct vos_pool *pool;
 	struct heap *heap;
-	struct pairs objs;    /* heap offset, unused */
+	struct pairs objs;    /* heap offset, container (0: the pool) */
 	struct pairs runs;    /* first block, number */
 	struct pairs exts;    /* shared extents: offset, end of the part used */
 	struct vos_cont conf; /* of the container under way: what its checksums are */
 	uint64_t nr;          /* unused */
+	struct account {
+		uint64_t off; /* of the vos_cont_df */
+		uint64_t scm, nvme;
+		uint64_t scm_said, nvme_said;
+	} * accounts; /* of containers; the last one is under way */
+	uint32_t account_nr;
+	bool in_cont;
 };
 
 static int
@@ -55,6 +62,14 @@ pair_cmp(const void *x, const void *y)
 	return a->b < b->b ? -1 : a->b > b->b;
 }
 
+static int
+first_cmp(const void *x, const void *y)
+{
+	const struct pair *a = x, *b = y;
+
+	return a->a < b->a ? -1 : a->a > b->a;
+}
+
 static void
 pairs_sort(struct pairs *p)
 {
@@ -77,7 +92,7 @@ static int __attribute__((format(printf, 2, 3))) bad(uint64_t off, const char *f
 static int
 saw_obj(struct verify *v, uint64_t off)
 {
-	return pairs_add(&v->objs, off, 0);
+	return pairs_add(&v->objs, off, v->in_cont ? v->account_nr : 0);
 }
 
 static int
@@ -91,6 +106,8 @@ saw_run(struct verify *v, uint64_t blk, uint64_t nr)
 {
 	if (v->pool->space == NULL || nr == 0)
 		return -DER_CSUM;
+	if (v->in_cont)
+		v->accounts[v->account_nr - 1].nvme += nr * SPACE_BLOCK;
 	return pairs_add(&v->runs, blk, nr);
 }
 
@@ -459,8 +476,24 @@ verify_dtxs(struct verify *v, uint64_t off, const struct vos_cont_df *cont_df)
 	return rc == -DER_NONEXIST ? 0 : rc;
 }
 
+static int verify_exts(struct verify *v);
+
 static int
-verify_cont(struct verify *v, uint64_t off)
+account_begin(struct verify *v, uint64_t off, const struct vos_cont_df *df)
+{
+	void *p = mem_realloc(v->accounts, v->account_nr + 1, sizeof(*v->accounts));
+
+	if (p == NULL)
+		return -DER_NOMEM;
+	v->accounts = p;
+	v->accounts[v->account_nr++] =
+	    (struct account){.off = off, .scm_said = df->scm_used, .nvme_said = df->nvme_used};
+	v->in_cont = true;
+	return 0;
+}
+
+static int
+verify_cont_in(struct verify *v, uint64_t off)
 {
 	const struct vos_cont_df *df = heap_try(v->heap, off, sizeof(*df));
 	const struct vos_keep_df *keep;
@@ -473,7 +506,9 @@ verify_cont(struct verify *v, uint64_t off)
 	v->conf.csum_chunk = df->csum_chunk;
 	if (v->conf.csum.len == 0 && df->csum_type != 0)
 		return bad(off, "no such type of checksums");
-	rc = saw_obj(v, off);
+	rc = account_begin(v, off, df);
+	if (rc == 0)
+		rc = saw_obj(v, off);
 	if (rc == 0 && df->keep != 0) {
 		keep = heap_try(v->heap, df->keep, sizeof(*keep));
 		if (keep == NULL ||
@@ -490,6 +525,19 @@ verify_cont(struct verify *v, uint64_t off)
 	if (rc == 0)
 		rc = verify_dtxs(v, off, df);
 	return rc != 0 ? rc : verify_objs(v, off, df);
+}
+
+static int
+verify_cont(struct verify *v, uint64_t off)
+{
+	int rc;
+
+	v->exts.nr = 0;
+	rc = verify_cont_in(v, off);
+	if (rc == 0)
+		rc = verify_exts(v);
+	v->in_cont = false;
+	return rc;
 }
 
 static int
@@ -530,7 +578,7 @@ verify_conts(struct verify *v)
 /* --- storage
  * ------------------------------------------------------------------------------------------- */
 
-/* Each shared extent once, with as many users as it counts. */
+/* Each shared extent of a container once, with as many users as it counts. */
 static int
 verify_exts(struct verify *v)
 {
@@ -595,14 +643,18 @@ static bool
 obj_is_used(void *arg, uint64_t off, uint32_t size)
 {
 	struct usage *u = arg;
-	struct pair key = {.a = off};
+	struct pair key = {.a = off}, *found;
 
 	if (u->v->pool->space != NULL && space_owns(u->v->pool->space, off))
 		return true;
-	if (u->v->objs.nr == 0 ||
-	    bsearch(&key, u->v->objs.v, u->v->objs.nr, sizeof(key), pair_cmp) == NULL)
+	found = u->v->objs.nr == 0
+		    ? NULL
+		    : bsearch(&key, u->v->objs.v, u->v->objs.nr, sizeof(key), first_cmp);
+	if (found == NULL)
 		return false;
 	u->objs_seen++;
+	if (found->b != 0)
+		u->v->accounts[found->b - 1].scm += size;
 	return true;
 }
 
@@ -658,6 +710,24 @@ verify_usage(struct verify *v)
 	return 0;
 }
 
+/* What the containers say they use. */
+static int
+verify_accounts(const struct verify *v)
+{
+	uint32_t i;
+
+	for (i = 0; i < v->account_nr; i++) {
+		const struct account *a = &v->accounts[i];
+
+		if (a->scm != a->scm_said || a->nvme != a->nvme_said)
+			return bad(a->off, "container uses %llu + %llu bytes, it says %llu + %llu",
+				   (unsigned long long)a->scm, (unsigned long long)a->nvme,
+				   (unsigned long long)a->scm_said,
+				   (unsigned long long)a->nvme_said);
+	}
+	return 0;
+}
+
 static int
 verify_walk(struct verify *v)
 {
@@ -666,9 +736,8 @@ verify_walk(struct verify *v)
 	v->objs.nr = 0;
 	v->runs.nr = 0;
 	v->exts.nr = 0;
+	v->account_nr = 0;
 	rc = verify_conts(v);
-	if (rc == 0)
-		rc = verify_exts(v);
 	return rc != 0 ? rc : no_double_use(v);
 }
 
@@ -683,6 +752,9 @@ vos_pool_verify(struct vos_pool *pool)
 	while (heap_retry(pool->heap, &rc));
 	if (rc == 0)
 		rc = verify_usage(&v);
+	if (rc == 0)
+		rc = verify_accounts(&v);
+	free(v.accounts);
 	free(v.objs.v);
 	free(v.runs.v);
 	free(v.exts.v);
