@@ -33,7 +33,7 @@ enum {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	STATES_DEFAULT = 250,
 #else
-	STATES_DEFAULT = 11600,
+	STATES_DEFAULT = 10400,
 #endif
 };
 

@@ -104,6 +104,45 @@ log_wrap(struct crash_run *r)
 	crash_work(r, 16, checkpoint_beside, 2);
 }
 
+struct burst {
+	struct crash_run *r;
+	uint32_t worker;
+};
+
+static int co_fn
+burst_main(void *arg)
+{
+	struct burst *b = arg;
+	struct vm_op op = {.kind = VM_UPDATE, .iod_nr = 1};
+	uint32_t n;
+
+	for (n = 0; n < 8; n++) {
+		op.dkey = vm_below(crash_rng(b->r), 2);
+		op.epoch = crash_expect(b->r)->epoch + 1;
+		op.seed = vm_rand(crash_rng(b->r));
+		op.iod[0] =
+		    (struct vm_iod){.akey = n % 2, .size = 1 + vm_below(crash_rng(b->r), 50000)};
+		crash_op_do(b->r, b->worker, &op);
+	}
+	return 0;
+}
+
+/* Records so large that the log has two writes under way. */
+static void co_fn
+burst(struct crash_run *r)
+{
+	struct burst b[CRASH_WORKERS_MAX];
+	struct co_group group;
+	uint32_t i;
+
+	co_group_init(&group);
+	for (i = 0; i < CRASH_WORKERS_MAX; i++) {
+		b[i] = (struct burst){.r = r, .worker = i};
+		crash_must(r, co_group_spawn(&group, burst_main, &b[i]), "a worker");
+	}
+	co_group_join(&group);
+}
+
 static void co_fn
 full(struct crash_run *r)
 {
@@ -195,10 +234,18 @@ const struct crash_scenario crash_scenarios[] = {
 	.main = log_wrap,
     },
     {
+	.name = "burst",
+	.what = "large records: two writes of the log under way",
+	.workers = 4,
+	.conf = {.data_thresh = 1 << 20},
+	.max_bytes = 20000,
+	.main = burst,
+    },
+    {
 	.name = "full",
 	.what = "a data device that is full",
 	.workers = 2,
-	.conf = {.nvme_bytes = 256 << 10, .data_thresh = 1024},
+	.conf = {.nvme_bytes = 256 << 10, .data_thresh = 1024, .discard = true, .discard_ms = 1},
 	.max_bytes = 8000,
 	.lag = 4,
 	.may_be_full = true,

@@ -26,6 +26,7 @@ from mutants import MUTANTS  # noqa: E402
 # name: (target, arguments); in the order in which they are tried after those a row names
 TESTS = {
     "wal": ("src/store/test_wal", []),
+    "wal_edge": ("src/store/test_wal_edge", []),
     "heap": ("src/store/test_heap", []),
     "btree": ("src/store/test_btree", []),
     "space": ("src/store/test_space", []),
@@ -42,6 +43,7 @@ TESTS = {
     "points history": ("tests/crash/test_crash_points", ["history", "--states", "1500"]),
     "points aggregate": ("tests/crash/test_crash_points", ["aggregate", "--states", "1500"]),
     "points wrap": ("tests/crash/test_crash_points", ["wrap", "--states", "3000"]),
+    "points burst": ("tests/crash/test_crash_points", ["burst", "--states", "1500"]),
     "points destroy": ("tests/crash/test_crash_points", ["destroy", "--states", "1500"]),
     "points full": ("tests/crash/test_crash_points", ["full", "--states", "1500"]),
     "vos_crash": ("tests/crash/test_vos_crash", []),

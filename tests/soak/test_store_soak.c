@@ -27,7 +27,7 @@
 enum {
 	WORKERS = 4,
 	ROUNDS_MAX = 12, /* of an era */
-	OPS_ROUND = 40,	 /* of each worker */
+	OPS_ROUND = 40,  /* of each worker */
 	SNAPS_MAX = 5,
 	LAG = 6,
 	MAX_BYTES = 20000,
@@ -86,7 +86,8 @@ disk_rnd(void *arg)
 	return vm_rand(arg) >> 8;
 }
 
-/* --- the load ---------------------------------------------------------------------------------- */
+/* --- the load ----------------------------------------------------------------------------------
+ */
 
 static void co_fn
 one_op(struct soak *s, uint32_t w)
@@ -235,7 +236,8 @@ one_round(struct soak *s)
 	co_group_join(&group);
 }
 
-/* --- restarts ---------------------------------------------------------------------------------- */
+/* --- restarts ----------------------------------------------------------------------------------
+ */
 
 static int co_fn
 open_again(struct soak *s)
@@ -275,7 +277,8 @@ restart(struct soak *s)
 	must(s, open_again(s));
 }
 
-/* --- eras -------------------------------------------------------------------------------------- */
+/* --- eras --------------------------------------------------------------------------------------
+ */
 
 static void co_fn
 cont_make(struct soak *s)
@@ -322,8 +325,9 @@ space_differs(const struct soak *s, const struct vos_space *now)
 	if (s->fresh.scm_total == 0 || memcmp(now, &s->fresh, sizeof(*now)) == 0)
 		return 0;
 	fprintf(stderr,
-		"soak: no container is left, and free are %" PRIu64 " of %" PRIu64 " bytes (SCM), %" PRIu64
-		" of %" PRIu64 " (NVMe); at first %" PRIu64 " and %" PRIu64 "\n",
+		"soak: no container is left, and free are %" PRIu64 " of %" PRIu64
+		" bytes (SCM), %" PRIu64 " of %" PRIu64 " (NVMe); at first %" PRIu64 " and %" PRIu64
+		"\n",
 		now->scm_free, now->scm_total, now->nvme_free, now->nvme_total, s->fresh.scm_free,
 		s->fresh.nvme_free);
 	return -DER_MISC;
@@ -380,7 +384,8 @@ soak_main(void *arg)
 		era(s);
 		if (now_s() - said > 60) {
 			said = now_s();
-			fprintf(stderr, "soak: %.0f s left, %" PRIu64 " operations, %" PRIu64 " eras\n",
+			fprintf(stderr,
+				"soak: %.0f s left, %" PRIu64 " operations, %" PRIu64 " eras\n",
 				s->end_s - said, s->ops, s->eras);
 		}
 	}
@@ -397,8 +402,8 @@ int
 main(int argc, char **argv)
 {
 	const char *is_long = getenv("DAOS_TEST_LONG");
-	uint64_t seconds = is_long != NULL && strcmp(is_long, "1") == 0 ? SECONDS_LONG
-									: SECONDS_DEFAULT;
+	uint64_t seconds =
+	    is_long != NULL && strcmp(is_long, "1") == 0 ? SECONDS_LONG : SECONDS_DEFAULT;
 	struct soak s = {.seed = 1};
 	double start = now_s();
 	int i, rc;

@@ -310,6 +310,9 @@ bad_args(struct with_pool *w)
 	/* after a punch the record size may change */
 	check_rc(vos_punch(w->cont, &oid, 5, 0, &dkey, NULL, 0, NULL), 0);
 	check_rc(tput(w->cont, oid, 6, 0, dkey, "12345678", &recx, 2, "xyxy", 4, NULL), 0);
+	/* whichever level was punched */
+	check_rc(vos_punch(w->cont, &oid, 7, 0, NULL, NULL, 0, NULL), 0);
+	check_rc(tput(w->cont, oid, 8, 0, dkey, "12345678", &recx, 3, "xyzxyz", 6, NULL), 0);
 	return 0;
 }
 
@@ -486,6 +489,13 @@ history(struct with_pool *w)
 	check(epoch == 40);
 	check_rc(vos_aggregate(w->cont, 50, NULL, 0, UINT64_MAX / 2, &more), 0);
 	check_rc(vos_obj_max_epoch(w->cont, &oid, &epoch), -DER_NONEXIST);
+	/* what is gone altogether was there: a read from that time is not told "nothing" */
+	check(tget(w->cont, oid, 35, 0, d, "a", NULL, buf, 8, NULL) == -DER_TX_RESTART);
+	/* a punched value above an aggregation still hides what comes late */
+	check_rc(tput(w->cont, oid, 100, 0, d, "a", NULL, 0, NULL, 0, NULL), 0);
+	check_rc(vos_aggregate(w->cont, 60, NULL, 0, UINT64_MAX / 2, &more), 0);
+	check_rc(tput(w->cont, oid, 90, 0, d, "a", NULL, 1, "x", 1, NULL), 0);
+	check(tget(w->cont, oid, UINT64_MAX, 0, d, "a", NULL, buf, 8, NULL) == 0);
 	return 0;
 }
 
@@ -572,9 +582,47 @@ list_kind(struct with_pool *w, enum daos_otype_t type, uint32_t key_len)
 	return 0;
 }
 
+/* The key at which a listing stopped is removed, and nobody in memory knows it any more. */
+static int
+list_removed(struct with_pool *w)
+{
+	enum { LEN = 94, NR = 7, FIRST = 3 };
+	struct vos_oid oid = toid(DAOS_OT_MULTI_LEXICAL, 77);
+	struct long_list *l = calloc(1, sizeof(*l));
+	struct vos_list list = {.kind = VOS_LIST_DKEY, .oid = oid, .epoch = UINT64_MAX};
+	uint64_t epoch = vos_pool_max_epoch(w->t.pool) + 1;
+	daos_key_t key = {.iov_buf_len = LEN, .iov_len = LEN};
+	struct vos_anchor anchor = {0};
+	char name[NR][LEN + 1];
+	uint32_t i;
+	bool more;
+
+	for (i = 0; i < NR; i++) {
+		snprintf(name[i], sizeof(name[i]), "%0*u", LEN, i);
+		key.iov_buf = name[i];
+		check_rc(tput(w->cont, oid, epoch++, 0, key, "a", NULL, 4, "data", 4, NULL), 0);
+	}
+	l->take = FIRST;
+	check_rc(vos_list(w->cont, &list, &anchor, long_cb, l), 0);
+	check(l->nr == FIRST);
+	check_rc(reopen(w), 0);
+	key.iov_buf = name[FIRST - 1];
+	check_rc(vos_punch(w->cont, &oid, epoch++, 0, &key, NULL, 0, NULL), 0);
+	check_rc(vos_aggregate(w->cont, epoch++, NULL, 0, UINT64_MAX / 2, &more), 0);
+	l->take = NR;
+	check_rc(vos_list(w->cont, &list, &anchor, long_cb, l), 0);
+	for (i = 0; i < NR; i++)
+		check(l->seen[i] <= 1); /* none twice; those behind it all */
+	for (i = FIRST + 1; i < NR; i++)
+		check(l->seen[i] == 1);
+	free(l);
+	return 0;
+}
+
 static int
 listings(struct with_pool *w)
 {
+	check_rc(list_removed(w), 0);
 	check_rc(list_kind(w, DAOS_OT_MULTI_HASHED, 12), 0);
 	check_rc(list_kind(w, DAOS_OT_MULTI_LEXICAL, 12), 0);
 	check_rc(list_kind(w, DAOS_OT_MULTI_LEXICAL, 94), 0);
