@@ -60,6 +60,14 @@ mem_alloc(size_t size)
 }
 
 void *
+mem_aligned(size_t align, size_t size)
+{
+	void *p;
+
+	return fail_now() || posix_memalign(&p, align, size) != 0 ? NULL : p;
+}
+
+void *
 mem_realloc(void *p, size_t nr, size_t size)
 {
 	size_t total;

@@ -14,6 +14,8 @@
 void *mem_calloc(size_t nr, size_t size) __attribute__((malloc, warn_unused_result));
 /* Not zeroed. */
 void *mem_alloc(size_t size) __attribute__((malloc, warn_unused_result));
+/* Not zeroed; align: a power of two, at least that of a pointer. */
+void *mem_aligned(size_t align, size_t size) __attribute__((malloc, warn_unused_result));
 /* NULL leaves p as it was. */
 void *mem_realloc(void *p, size_t nr, size_t size) __attribute__((warn_unused_result));
 void *mem_dup(const void *src, size_t len) __attribute__((warn_unused_result));

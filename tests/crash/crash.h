@@ -75,7 +75,7 @@ void co_fn crash_aggregate(struct crash_run *r, uint64_t behind);
 void co_fn crash_checkpoint(struct crash_run *r);
 /* From here on (not) every write is a crash point; at first it is. For long preparations. */
 void crash_watch(struct crash_run *r, bool on);
-/* rc must be 0. */
-void crash_must(struct crash_run *r, int rc, const char *what);
+/* rc must be 0, or the error of an injected fault. True if it is 0. */
+bool crash_must(struct crash_run *r, int rc, const char *what);
 
 #endif

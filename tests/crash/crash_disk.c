@@ -52,6 +52,8 @@ struct crash_disk {
 	uint32_t next_write;
 	uint32_t done_nr; /* writes completed */
 	bool off;
+	uint64_t fail_in; /* operations until one fails; 0 = none asked for */
+	bool fail_fired;
 };
 
 enum event_kind { EV_CREATE, EV_UNLINK, EV_RENAME, EV_SUBMIT, EV_DONE, EV_SYNC, EV_MARK };
@@ -323,6 +325,61 @@ crash_journal_len(const struct crash_journal *journal)
 	return journal->nr;
 }
 
+/* --- faults ---------------------------------------------------------------------------------- */
+
+void
+crash_disk_fail_at(struct crash_disk *disk, uint64_t nth)
+{
+	disk->fail_in = nth;
+	if (nth != 0)
+		disk->fail_fired = false;
+}
+
+bool
+crash_disk_fail_fired(const struct crash_disk *disk)
+{
+	return disk->fail_fired;
+}
+
+/* What an operation that begins now returns. */
+static int
+begin_op(struct crash_disk *disk)
+{
+	if (disk->off)
+		return -DER_SHUTDOWN;
+	if (disk->fail_in == 0 || --disk->fail_in != 0)
+		return 0;
+	disk->fail_fired = true;
+	return -DER_IO;
+}
+
+void
+crash_disk_flip(struct crash_disk *disk, const char *name, uint64_t bit)
+{
+	struct cfile *file = file_by_name(disk, name);
+
+	if (file == NULL || bit / 8 >= file->size_bytes)
+		abort();
+	image_touch(disk, file, bit / 8 / DEV_BLOCK);
+	file->data[bit / 8] ^= 1u << (bit % 8);
+}
+
+void
+crash_disk_blocks(struct crash_disk *disk, void (*fn)(const char *name, uint64_t blk, void *arg),
+		  void *arg)
+{
+	struct list *pos;
+	uint64_t blk;
+
+	list_for_each (pos, &disk->files) {
+		struct cfile *file = list_entry(pos, struct cfile, link);
+
+		for (blk = 0; blk < file->size_bytes / DEV_BLOCK; blk++)
+			if (file->written[blk])
+				fn(file->name, blk, arg);
+	}
+}
+
 /* --- devices --------------------------------------------------------------------------------- */
 
 struct cdev {
@@ -371,10 +428,11 @@ cdev_readv(struct dev *dev, uint64_t off, const struct iovec *iov, int iov_nr)
 {
 	struct cdev *cd = to_cdev(dev);
 	uint64_t done;
-	int i;
+	int i, rc;
 
-	if (cd->disk->off)
-		return -DER_SHUTDOWN;
+	rc = begin_op(cd->disk);
+	if (rc != 0)
+		return rc;
 	delay(cd->disk, READ_NS);
 	/* Blocks never written are not even looked at: most of a log is. */
 	for (i = 0; i < iov_nr; i++) {
@@ -398,10 +456,11 @@ cdev_writev(struct dev *dev, uint64_t off, const struct iovec *iov, int iov_nr, 
 	struct cfile *file = cd->file;
 	uint32_t len = 0, done = 0, nr = disk->next_write++;
 	uint8_t *data;
-	int i;
+	int i, rc;
 
-	if (disk->off)
-		return -DER_SHUTDOWN;
+	rc = begin_op(disk);
+	if (rc != 0)
+		return rc;
 	for (i = 0; i < iov_nr; i++)
 		len += iov[i].iov_len;
 	data = must(malloc(len));
@@ -439,9 +498,12 @@ cdev_sync(struct dev *dev)
 {
 	struct cdev *cd = to_cdev(dev);
 	uint32_t upto = cd->disk->done_nr;
+	int rc;
 
-	if (!cd->disk->off)
-		delay(cd->disk, SYNC_NS);
+	rc = begin_op(cd->disk);
+	if (rc != 0)
+		return rc;
+	delay(cd->disk, SYNC_NS);
 	if (cd->disk->off)
 		return -DER_SHUTDOWN;
 	add_event(cd->disk->journal,
@@ -510,9 +572,11 @@ cdir_create(struct dev_dir *dir, struct xs *xs, const char *name, uint64_t size,
 {
 	struct crash_disk *disk = dir_disk(dir);
 	struct cfile *file;
+	int rc;
 
-	if (disk->off)
-		return -DER_SHUTDOWN;
+	rc = begin_op(disk);
+	if (rc != 0)
+		return rc;
 	if (file_by_name(disk, name) != NULL)
 		return -DER_EXIST;
 	file = image_create(disk, name, size, ++disk->next_fid);
@@ -531,9 +595,11 @@ cdir_open(struct dev_dir *dir, struct xs *xs, const char *name, bool read_only,
 {
 	struct crash_disk *disk = dir_disk(dir);
 	struct cfile *file = file_by_name(disk, name);
+	int rc;
 
-	if (disk->off)
-		return -DER_SHUTDOWN;
+	rc = begin_op(disk);
+	if (rc != 0)
+		return rc;
 	if (file == NULL)
 		return -DER_NONEXIST;
 	*ret_dev = file_open(disk, file);
@@ -545,9 +611,11 @@ cdir_unlink(struct dev_dir *dir, const char *name)
 {
 	struct crash_disk *disk = dir_disk(dir);
 	struct cfile *file = file_by_name(disk, name);
+	int rc;
 
-	if (disk->off)
-		return -DER_SHUTDOWN;
+	rc = begin_op(disk);
+	if (rc != 0)
+		return rc;
 	if (file == NULL)
 		return -DER_NONEXIST;
 	if (file->open_nr > 0)
@@ -562,9 +630,11 @@ cdir_rename(struct dev_dir *dir, const char *from, const char *to)
 {
 	struct crash_disk *disk = dir_disk(dir);
 	struct cfile *file = file_by_name(disk, from), *old = file_by_name(disk, to);
+	int rc;
 
-	if (disk->off)
-		return -DER_SHUTDOWN;
+	rc = begin_op(disk);
+	if (rc != 0)
+		return rc;
 	if (file == NULL)
 		return -DER_NONEXIST;
 	if (old != NULL && old != file)
@@ -582,7 +652,7 @@ cdir_list(struct dev_dir *dir, int (*fn)(const char *name, uint64_t size, void *
 {
 	struct crash_disk *disk = dir_disk(dir);
 	struct list *pos, *tmp;
-	int rc = disk->off ? -DER_SHUTDOWN : 0;
+	int rc = begin_op(disk);
 
 	list_for_each_safe (pos, tmp, &disk->files) {
 		struct cfile *file = list_entry(pos, struct cfile, link);

@@ -38,6 +38,16 @@ void crash_disk_record(struct crash_disk *disk, struct crash_journal *journal);
 /* Power off: every call returns -DER_SHUTDOWN; and on again. */
 void crash_disk_power(struct crash_disk *disk, bool on);
 
+/* The n-th operation from now (reads, writes, syncs, those on names) fails with -DER_IO and does
+ * nothing, once; 0: none. Whether it has happened. */
+void crash_disk_fail_at(struct crash_disk *disk, uint64_t nth);
+bool crash_disk_fail_fired(const struct crash_disk *disk);
+/* Flip a bit; it is on the undo stack. */
+void crash_disk_flip(struct crash_disk *disk, const char *name, uint64_t bit);
+/* Call fn for every block that was ever written. */
+void crash_disk_blocks(struct crash_disk *disk,
+		       void (*fn)(const char *name, uint64_t blk, void *arg), void *arg);
+
 /* The undo stack: its height; back to a height; forget it (the image stays as it is). */
 size_t crash_disk_height(const struct crash_disk *disk);
 void crash_disk_rollback(struct crash_disk *disk, size_t height);

@@ -166,6 +166,18 @@ destroy(struct crash_run *r)
 	}
 }
 
+/* Some of everything, short: for faults injected one at a time. */
+static void co_fn
+brief(struct crash_run *r)
+{
+	crash_work(r, 5, mixed_beside, 3);
+	crash_step_b(r);
+	crash_step_b(r);
+	crash_checkpoint(r);
+	crash_aggregate(r, 4);
+	crash_work(r, 2, NULL, 0);
+}
+
 const struct crash_scenario crash_scenarios[] = {
     {
 	.name = "mixed",
@@ -259,6 +271,16 @@ const struct crash_scenario crash_scenarios[] = {
 	.max_bytes = 4000,
 	.lag = 4,
 	.main = destroy,
+    },
+    {
+	.name = "brief",
+	.what = "some of everything, short",
+	.workers = 2,
+	.conf = {.nvme_bytes = 6 << 20, .data_thresh = 1024},
+	.max_bytes = 6000,
+	.lag = 4,
+	.history = true,
+	.main = brief,
     },
     {.name = NULL},
 };

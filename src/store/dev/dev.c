@@ -14,6 +14,7 @@
 #include <daos_errno.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "store/dev/dev_internal.h"
 
 static int
@@ -132,11 +133,7 @@ dev_dir_close(struct dev_dir *dir)
 void *
 dev_buf_alloc(size_t len)
 {
-	void *buf;
-
-	if (posix_memalign(&buf, DEV_BLOCK, len) != 0)
-		return NULL;
-	return buf;
+	return mem_aligned(DEV_BLOCK, len);
 }
 
 void

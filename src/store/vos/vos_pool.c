@@ -99,6 +99,7 @@ format(struct xs *xs, const struct vos_pool_conf *conf, struct dev *pages, struc
 {
 	struct heap_conf hc = {.xs = xs};
 	struct heap *heap;
+	uint64_t lsn;
 	int rc;
 
 	rc = heap_create(&hc, pages, log);
@@ -111,7 +112,10 @@ format(struct xs *xs, const struct vos_pool_conf *conf, struct dev *pages, struc
 		rc = space_create(heap, heap_root(heap) + offsetof(struct vos_pool_df, space), 0,
 				  round_blocks(conf->nvme_bytes));
 	if (rc == 0)
-		rc = heap_tx_run(heap, 0, BTREE_OP_HEAP_BYTES, 0, root_init, (void *)conf, NULL);
+		rc = heap_tx_run(heap, 0, BTREE_OP_HEAP_BYTES, 0, root_init, (void *)conf, &lsn);
+	/* closing tells nothing of what could not be written */
+	if (rc == 0)
+		rc = heap_wait_durable(heap, lsn);
 	heap_close(heap, true);
 	return rc;
 }

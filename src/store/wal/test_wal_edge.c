@@ -27,7 +27,7 @@ struct fixture {
 	struct dev_dir *dir;
 	struct dev *dev;
 	struct wal *wal;
-	uint32_t seen;	   /* records replayed */
+	uint32_t seen;     /* records replayed */
 	uint8_t last_fill; /* of the last of them */
 };
 
@@ -234,7 +234,8 @@ do_two_writes(void *arg)
 	return 0;
 }
 
-/* --- frame ------------------------------------------------------------------------------------- */
+/* --- frame -------------------------------------------------------------------------------------
+ */
 
 struct test {
 	struct fixture *f;
