@@ -63,10 +63,10 @@ seen_add(struct seen *s, uint64_t hash)
 struct search {
 	const struct crash_scenario *sc;
 	uint64_t seed;
-	uint64_t want;       /* states */
-	struct crash_place only;   /* depth != 0: this state only */
-	struct seen images;  /* distinct disk images: what is counted */
-	struct seen checked; /* image and what was expected of it */
+	uint64_t want;           /* states */
+	struct crash_place only; /* depth != 0: this state only */
+	struct seen images;      /* distinct disk images: what is counted */
+	struct seen checked;     /* image and what was expected of it */
 	uint64_t points, recoveries, deep;
 	struct sim *sim; /* of the recoveries */
 	struct xs *xs;
@@ -308,12 +308,14 @@ usage(void)
 {
 	const struct crash_scenario *sc;
 
-	printf("usage: test_crash_points [SCENARIO...] [--states N] [--seed S]\n"
-	       "                         [--point P --variant V [--point P --variant V]]\n"
-	       "Without a scenario: all. With --point: only this state, the second pair in the\n"
-	       "recovery from the first. --faults: instead of crashes every allocation and every disk\n"
-	       "operation fails in turn (--point: this one). DAOS_TEST_LONG=1: ten times the states, "
-	       "DAOS_TEST_BRIEF=1: a twentieth.\n\n");
+	printf(
+	    "usage: test_crash_points [SCENARIO...] [--states N] [--seed S]\n"
+	    "                         [--point P --variant V [--point P --variant V]]\n"
+	    "Without a scenario: all. With --point: only this state, the second pair in the\n"
+	    "recovery from the first. --faults: instead of crashes every allocation and every "
+	    "disk\n"
+	    "operation fails in turn (--point: this one). DAOS_TEST_LONG=1: ten times the states, "
+	    "DAOS_TEST_BRIEF=1: a twentieth.\n\n");
 	for (sc = crash_scenarios; sc->name != NULL; sc++)
 		printf("  %-10s %s\n", sc->name, sc->what);
 }

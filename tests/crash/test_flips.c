@@ -1,7 +1,7 @@
 /*
- * One bit of a pool's files is wrong: in super blocks, double-write area, table of checksums, pages,
- * log and data blocks. Each bit flip is tried on its own on a pool with known content, some of it
- * in pages, some only in the log; data carry checksums. Then either
+ * One bit of a pool's files is wrong: in super blocks, double-write area, table of checksums,
+ *pages, log and data blocks. Each bit flip is tried on its own on a pool with known content, some
+ *of it in pages, some only in the log; data carry checksums. Then either
  *
  *   - the bit did not matter (a second copy, a place in no use, a page that the log makes anew):
  *     everything is as it was,
@@ -42,8 +42,8 @@ enum {
 };
 
 enum outcome { UNHARMED, DETECTED_OPEN, DETECTED_VERIFY, DETECTED_READ, LAST_LOST, OUTCOMES };
-static const char *const outcome_names[OUTCOMES] = {"without effect", "open refused", "found by verify",
-						    "found by a read", "last log write lost"};
+static const char *const outcome_names[OUTCOMES] = {
+    "without effect", "open refused", "found by verify", "found by a read", "last log write lost"};
 
 struct flips {
 	struct xs *xs;
@@ -72,7 +72,8 @@ count_line(void *ctx, const struct log_rec *rec)
 		fprintf(stderr, "  log: %s\n", rec->text);
 }
 
-/* --- the pool ---------------------------------------------------------------------------------- */
+/* --- the pool ----------------------------------------------------------------------------------
+ */
 
 static int co_fn
 ops(struct flips *f, uint32_t nr, struct vm_rng *rng, uint64_t *epoch)
@@ -131,7 +132,8 @@ build(void *arg)
 	return rc;
 }
 
-/* --- one flip ---------------------------------------------------------------------------------- */
+/* --- one flip ----------------------------------------------------------------------------------
+ */
 
 /* Compare all; 1: something wrong was given as right. */
 static int co_fn
@@ -143,7 +145,8 @@ read_all(struct flips *f)
 	f->bad_objs = 0;
 	for (i = 0; i < OBJS; i++) {
 		rc = vm_compare(f->model, f->cont, UINT64_MAX, i, NULL, true);
-		if (rc == 1 && vm_compare(f->before_last, f->cont, UINT64_MAX, i, NULL, true) == 0) {
+		if (rc == 1 &&
+		    vm_compare(f->before_last, f->cont, UINT64_MAX, i, NULL, true) == 0) {
 			as_before++;
 			continue;
 		}
@@ -208,7 +211,8 @@ judge(const struct flips *f, const char *file, uint64_t bit)
 		wrong = "nothing was logged";
 	else if (f->outcome == LAST_LOST && !log)
 		wrong = "an operation is missing";
-	else if (f->rc != 0 && f->rc != -DER_CSUM && f->rc != -DER_DF_INVAL && f->rc != -DER_DF_INCOMPT)
+	else if (f->rc != 0 && f->rc != -DER_CSUM && f->rc != -DER_DF_INVAL &&
+		 f->rc != -DER_DF_INCOMPT)
 		wrong = "the error code is none of those for damage";
 	else if (data && f->bad_objs > 1)
 		wrong = "a wrong block costs more than one value";
@@ -292,9 +296,11 @@ main(int argc, char **argv)
 	crash_disk_blocks(f.disk, flip_block, &t);
 	printf("bit flips: %" PRIu64 ":", t.flips);
 	for (i = 0; i < OUTCOMES; i++)
-		printf(" %" PRIu64 " %s%s", t.by[i], outcome_names[i], i + 1 < OUTCOMES ? "," : "\n");
+		printf(" %" PRIu64 " %s%s", t.by[i], outcome_names[i],
+		       i + 1 < OUTCOMES ? "," : "\n");
 	if (t.last_blocks > 1) {
-		fprintf(stderr, "%" PRIu64 " blocks of the log pass for its last write\n", t.last_blocks);
+		fprintf(stderr, "%" PRIu64 " blocks of the log pass for its last write\n",
+			t.last_blocks);
 		t.failed++;
 	}
 	log_set_sink(NULL, NULL);
