@@ -9,7 +9,15 @@
 #include "store/vos/vos.h"
 #include "tests/formats/sample.h"
 
-enum { SCM = 4 << 20, NVME = 2 << 20, WAL = 4 << 20, BIG = 50000, MANY = 120 };
+enum {
+	SCM = 4 << 20,
+	NVME = 2 << 20,
+	WAL = 4 << 20,
+	BIG = 50000,
+	MANY = 120,
+	VERSIONS = 20,
+	INTENT_EPOCH = 530
+};
 
 static const uuid_t history = {0xaa, 1}, summed = {0xbb, 2}, gone = {0xcc, 3};
 
@@ -121,7 +129,8 @@ fill_history(struct vos_cont *cont)
 		       lex = oid_of(DAOS_OT_MULTI_LEXICAL, 2), num = oid_of(DAOS_OT_ARRAY_BYTE, 3),
 		       many = oid_of(DAOS_OT_MULTI_UINT64, 4),
 		       small = oid_of(DAOS_OT_MULTI_HASHED, 5),
-		       dead = oid_of(DAOS_OT_MULTI_HASHED, 6);
+		       dead = oid_of(DAOS_OT_MULTI_HASHED, 6),
+		       deep = oid_of(DAOS_OT_MULTI_HASHED, 7);
 	daos_recx_t whole = {0, BIG}, part = {5000, 100}, some = {10, 20}, hole = {15, 5};
 	daos_key_t punched = skey("punched");
 	char longkey[300];
@@ -145,7 +154,43 @@ fill_history(struct vos_cont *cont)
 		check_rc(put(cont, many, 200 + i, nkey(&i), "\1\2\3\4\5\6\7\1", NULL, 30, 9), 0);
 	check_rc(put(cont, small, 400, skey("."), "0", NULL, 100, 10), 0);
 	check_rc(put(cont, dead, 410, skey("x"), "y", NULL, 10, 11), 0);
-	return vos_punch(cont, &dead, 420, 0, NULL, NULL, 0, NULL);
+	check_rc(vos_punch(cont, &dead, 420, 0, NULL, NULL, 0, NULL), 0);
+	/* more versions than a plain list holds */
+	for (i = 0; i < VERSIONS; i++) {
+		check_rc(put(cont, deep, 430 + i, skey("d"), "single", NULL, 10 + i, i), 0);
+		check_rc(put(cont, deep, 430 + i, skey("d"), "array", &some, 4, i), 0);
+	}
+	return 0;
+}
+
+/* An intent: a single value and the punch of a dkey. */
+static int co_fn
+prepare(struct vos_cont *cont, uint64_t seq)
+{
+	struct vos_dtx_ref ref = {.id = {.client = {7, 8}, .seq = seq},
+				  .attempt = 1,
+				  .epoch = INTENT_EPOCH,
+				  .map_ver = 4};
+	daos_key_t dkey = skey("intent"), gone_key = skey("d");
+	daos_iod_t iod = {
+	    .iod_name = skey("a"), .iod_type = DAOS_IOD_SINGLE, .iod_size = 16, .iod_nr = 1};
+	struct vos_io io = {.oid = oid_of(DAOS_OT_MULTI_HASHED, 50 + seq),
+			    .epoch = INTENT_EPOCH,
+			    .dkey = &dkey,
+			    .iods = &iod,
+			    .iod_nr = 1};
+	struct vos_op ops[2] = {
+	    {.kind = VOS_OP_UPDATE},
+	    {.kind = VOS_OP_PUNCH, .op_nr = 1, .oid = io.oid, .dkey = &gone_key},
+	};
+	const struct iovec *iov;
+	uint32_t nr;
+
+	check_rc(vos_update_begin(cont, &io, &ops[0].up), 0);
+	iov = vos_update_iov(ops[0].up, 0, &nr);
+	check(nr == 1 && iov->iov_len == 16);
+	content(iov->iov_base, 16, 20 + seq);
+	return vos_dtx_prepare(cont, &ref, 1, "participants", 12, ops, 2, NULL);
 }
 
 static int co_fn
@@ -157,7 +202,12 @@ fill_summed(struct vos_cont *cont)
 	check_rc(put(cont, oid, 500, skey("d"), "single", NULL, 64, 12), 0);
 	check_rc(put(cont, oid, 510, skey("d"), "array", &whole, 1, 13), 0);
 	check_rc(put(cont, oid, 520, skey("d"), "array", &part, 1, 14), 0);
-	return 0;
+	check_rc(prepare(cont, 1), 0);
+	check_rc(prepare(cont, 2), 0);
+	return vos_dtx_abort(cont, &(struct vos_dtx_ref){.id = {.client = {7, 8}, .seq = 2},
+							 .attempt = 1,
+							 .epoch = INTENT_EPOCH,
+							 .map_ver = 4});
 }
 
 static int co_fn
@@ -202,8 +252,10 @@ check_history(struct vos_cont *cont)
 		       lex = oid_of(DAOS_OT_MULTI_LEXICAL, 2), num = oid_of(DAOS_OT_ARRAY_BYTE, 3),
 		       many = oid_of(DAOS_OT_MULTI_UINT64, 4),
 		       small = oid_of(DAOS_OT_MULTI_HASHED, 5),
-		       dead = oid_of(DAOS_OT_MULTI_HASHED, 6);
-	daos_recx_t front = {0, 5000}, part = {5000, 100}, whole = {0, BIG}, first = {10, 5};
+		       dead = oid_of(DAOS_OT_MULTI_HASHED, 6),
+		       deep = oid_of(DAOS_OT_MULTI_HASHED, 7);
+	daos_recx_t front = {0, 5000}, part = {5000, 100}, whole = {0, BIG}, first = {10, 5},
+		    some = {10, 20};
 	char longkey[300];
 	uint64_t n = 7, i;
 
@@ -226,6 +278,10 @@ check_history(struct vos_cont *cont)
 	check_rc(expect(cont, small, UINT64_MAX, skey("."), "0", NULL, 100, 10), 0);
 	check_rc(expect(cont, dead, 415, skey("x"), "y", NULL, 10, 11), 0);
 	check_rc(expect(cont, dead, UINT64_MAX, skey("x"), "y", NULL, 0, 0), 0);
+	for (i = 0; i < VERSIONS; i += VERSIONS - 1) {
+		check_rc(expect(cont, deep, 430 + i, skey("d"), "single", NULL, 10 + i, i), 0);
+		check_rc(expect(cont, deep, 430 + i, skey("d"), "array", &some, 80, i), 0);
+	}
 	return 0;
 }
 
@@ -236,6 +292,7 @@ check_summed(struct vos_cont *cont)
 	daos_recx_t front = {0, 3000}, part = {3000, 2000};
 	struct vos_cont_conf cc;
 
+	check(vos_dtx_oldest(cont) == INTENT_EPOCH || vos_dtx_oldest(cont) == UINT64_MAX);
 	vos_cont_conf_get(cont, &cc);
 	check(cc.csum_type == DAOS_PROP_CO_CSUM_CRC32 && cc.csum_chunk == 4096);
 	check_rc(expect(cont, oid, UINT64_MAX, skey("d"), "single", NULL, 64, 12), 0);
@@ -253,13 +310,32 @@ check_all(struct vos_pool *pool)
 	return 0;
 }
 
+/* The one that was prepared commits, and is then seen; the one that was aborted stays so. */
+static int co_fn
+decide(struct vos_cont *cont)
+{
+	struct vos_dtx_ref ref = {
+	    .id = {.client = {7, 8}, .seq = 1}, .attempt = 1, .epoch = INTENT_EPOCH, .map_ver = 4};
+	struct vos_oid oid = oid_of(DAOS_OT_MULTI_HASHED, 51);
+	struct vos_dtx_info info;
+
+	check(vos_dtx_oldest(cont) == INTENT_EPOCH);
+	check_rc(vos_dtx_status(cont, &ref.id, &info), 0);
+	check(info.state == VOS_DTX_PREPARED && info.ref.attempt == 1 && info.ref.map_ver == 4);
+	check_rc(vos_dtx_commit(cont, &ref), 0);
+	check_rc(expect(cont, oid, UINT64_MAX, skey("intent"), "a", NULL, 16, 21), 0);
+	ref.id.seq = 2;
+	check_rc(vos_dtx_commit(cont, &ref), -DER_MISMATCH);
+	return 0;
+}
+
 /* What an engine would do with it: recover, reclaim, change, aggregate, and all that again. */
 int co_fn
 target_check(struct dev_dir *dir, struct xs *xs)
 {
 	struct vos_pool_conf conf = {.name = SAMPLE_TARGET, .debug_shadow = true};
 	struct vos_oid fresh = oid_of(DAOS_OT_MULTI_HASHED, 99);
-	uint64_t keep[] = {105, 115, 145, 185, 415};
+	uint64_t keep[] = {105, 115, 145, 185, 415, 430, 430 + VERSIONS - 1};
 	struct vos_cont *cont;
 	struct vos_pool *pool;
 	bool more = true;
@@ -269,7 +345,7 @@ target_check(struct dev_dir *dir, struct xs *xs)
 	uuid_parse(SAMPLE_POOL, want);
 	vos_pool_uuid(pool, uuid);
 	check(uuid_compare(uuid, want) == 0);
-	check(vos_pool_max_epoch(pool) == 520);
+	check(vos_pool_max_epoch(pool) == INTENT_EPOCH);
 	check_rc(check_all(pool), 0);
 	check_rc(vos_cont_open(pool, gone, &cont), -DER_NONEXIST);
 	check_rc(vos_cont_open(pool, history, &cont), 0);
@@ -277,8 +353,9 @@ target_check(struct dev_dir *dir, struct xs *xs)
 	last_seq = 10000;
 	check_rc(put(cont, fresh, 600, skey("new"), "a", NULL, 5000, 15), 0);
 	while (more)
-		check_rc(vos_aggregate(cont, 590, keep, 5, UINT64_MAX / 2, &more), 0);
+		check_rc(vos_aggregate(cont, 590, keep, 7, UINT64_MAX / 2, &more), 0);
 	vos_cont_close(cont);
+	check_rc(fill_one(pool, summed, decide), 0);
 	vos_pool_settle(pool);
 	check_rc(check_all(pool), 0);
 	vos_pool_close(pool);

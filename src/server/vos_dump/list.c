@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/csum.h"
 #include "base/err.h"
 #include "server/vos_dump/dump.h"
 
@@ -130,7 +131,7 @@ list_cont(const struct vos_inspect_cont *cont, void *arg)
 {
 	struct cont_list *cl = arg;
 	FILE *out = cli_out(cl->d->cli);
-	char uuid[CONT_TEXT], epoch[3][EPOCH_TEXT];
+	char uuid[CONT_TEXT], epoch[3][EPOCH_TEXT], used[2][BYTES_STR_LEN];
 	json_t *keep = json_array();
 	uint32_t i;
 
@@ -139,19 +140,28 @@ list_cont(const struct vos_inspect_cont *cont, void *arg)
 	fprintf(out, "  newest change %s, exact from %s, aggregated to %s\n",
 		epoch_text(cont->max_epoch, epoch[0]), epoch_text(cont->low_epoch, epoch[1]),
 		epoch_text(cont->agg_epoch, epoch[2]));
+	fprintf(out, "  %s of SCM, %s of NVMe used\n", bytes_fmt_bin(cont->scm_used, used[0]),
+		bytes_fmt_bin(cont->nvme_used, used[1]));
+	if (cont->csum_type != 0)
+		fprintf(out, "  checksums %s, one for %u bytes\n", csum_name(cont->csum_type),
+			cont->csum_chunk);
 	if (cont->floor != UINT64_MAX)
 		fprintf(out, "  history kept from %s on\n", epoch_text(cont->floor, epoch[0]));
 	for (i = 0; i < cont->keep_nr; i++) {
 		fprintf(out, "  kept: %s\n", epoch_text(cont->keep[i], epoch[0]));
 		json_array_append_new(keep, json_epoch(cont->keep[i]));
 	}
-	json_array_append_new(cl->all,
-			      json_pack("{s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "container", uuid,
-					"destroyed", (int)cont->dying, "id", json_big(cont->id),
-					"max_epoch", json_epoch(cont->max_epoch), "low_epoch",
-					json_epoch(cont->low_epoch), "aggregated_epoch",
-					json_epoch(cont->agg_epoch), "floor",
-					json_epoch(cont->floor), "keep", keep));
+	json_array_append_new(
+	    cl->all,
+	    json_pack("{s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:I,s:I,s:o,s:o}", "container", uuid,
+		      "destroyed", (int)cont->dying, "id", json_big(cont->id), "max_epoch",
+		      json_epoch(cont->max_epoch), "low_epoch", json_epoch(cont->low_epoch),
+		      "aggregated_epoch", json_epoch(cont->agg_epoch), "floor",
+		      json_epoch(cont->floor), "keep", keep, "checksum",
+		      cont->csum_type != 0 ? csum_name(cont->csum_type) : "off", "checksum_chunk",
+		      (json_int_t)cont->csum_chunk, "data_threshold", (json_int_t)cont->data_thresh,
+		      "scm_used_bytes", json_big(cont->scm_used), "nvme_used_bytes",
+		      json_big(cont->nvme_used)));
 	return 0;
 }
 
@@ -295,6 +305,8 @@ static void
 print_ver(struct tree *t, const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver)
 {
 	const char *ind = indent_of(t, VOS_INSPECT_VALUE);
+	CLEANUP(freep)
+	char *sums = NULL;
 	char epoch[EPOCH_TEXT];
 	uint32_t i;
 
@@ -316,6 +328,15 @@ print_ver(struct tree *t, const struct vos_inspect_key *akey, const struct vos_i
 			ver->runs[i].bytes);
 	if (ver->users > 0)
 		fprintf(t->out, "  shared by %u", ver->users);
+	if (ver->sum_nr > 0) {
+		sums = hex_text(ver->sums, ver->sum_len);
+		fprintf(t->out, "  checksum %s", sums != NULL ? sums : "?");
+		if (ver->sum_nr > 1)
+			fprintf(t->out, " and %u more", ver->sum_nr - 1);
+		if (ver->pre > 0 || ver->post > 0)
+			fprintf(t->out, " (covering %" PRIu64 " before, %" PRIu64 " behind)",
+				ver->pre, ver->post);
+	}
 	fprintf(t->out, "\n");
 }
 
@@ -323,7 +344,7 @@ static json_t *
 ver_json(const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver)
 {
 	static const char *const place[] = {"none", "scm", "nvme"};
-	json_t *o = ord_json(ver->ord), *runs = json_array();
+	json_t *o = ord_json(ver->ord), *runs = json_array(), *sums = json_array();
 	uint32_t i;
 
 	if (akey->holds == VOS_HOLDS_ARRAY) {
@@ -342,6 +363,15 @@ ver_json(const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver)
 						      json_big(ver->runs[i].bytes)));
 	json_object_set_new(o, "runs", runs);
 	json_object_set_new(o, "users", json_integer(ver->users));
+	for (i = 0; i < ver->sum_nr; i++) {
+		CLEANUP(freep)
+		char *hex = hex_text(ver->sums + (size_t)i * ver->sum_len, ver->sum_len);
+
+		json_array_append_new(sums, json_string(hex != NULL ? hex : ""));
+	}
+	json_object_set_new(o, "checksums", sums);
+	json_object_set_new(o, "covered_before", json_big(ver->pre));
+	json_object_set_new(o, "covered_behind", json_big(ver->post));
 	return o;
 }
 
@@ -433,12 +463,83 @@ where_free(struct where *w)
 	free(w->akey.iov_buf);
 }
 
+static const char *const dtx_state[] = {
+    [VOS_DTX_UNKNOWN] = "unknown",     [VOS_DTX_PREPARED] = "prepared",
+    [VOS_DTX_COMMITTED] = "committed", [VOS_DTX_ABORTED] = "aborted",
+    [VOS_DTX_FORGOTTEN] = "forgotten",
+};
+
+struct dtx_show {
+	struct tree *t;
+	json_t *all;
+};
+
+/* An intent, or an attempt that was aborted. */
+static int
+see_dtx(const struct vos_dtx_info *info, void *arg)
+{
+	const struct vos_dtx_ref *ref = &info->ref;
+	struct dtx_show *s = arg;
+	FILE *out = s->t->out;
+	json_t *keys = json_array();
+	char epoch[EPOCH_TEXT], oid[OID_TEXT], id[64];
+	uint32_t i;
+
+	snprintf(id, sizeof(id), "%016" PRIx64 "%016" PRIx64 ".%" PRIu64, ref->id.client[0],
+		 ref->id.client[1], ref->id.seq);
+	fprintf(out, "transaction %s attempt %" PRIu64 " %s  epoch %s, pool map %u\n", id,
+		ref->attempt, dtx_state[info->state], epoch_text(ref->epoch, epoch), ref->map_ver);
+	for (i = 0; i < info->key_nr; i++) {
+		const struct vos_dtx_key *k = &info->keys[i];
+		CLEANUP(freep)
+		char *dkey = key_text(k->dkey, k->dkey_len, daos_is_dkey_uint64(k->oid.id));
+		CLEANUP(freep)
+		char *akey = key_text(k->akey, k->akey_len, daos_is_akey_uint64(k->oid.id));
+
+		fprintf(out, "  %s %s", k->punch ? "punches" : "updates", oid_text(&k->oid, oid));
+		if (k->dkey != NULL)
+			fprintf(out, " dkey %s", dkey != NULL ? dkey : "?");
+		if (k->akey != NULL)
+			fprintf(out, " akey %s", akey != NULL ? akey : "?");
+		fprintf(out, "\n");
+		json_array_append_new(keys, json_pack("{s:s,s:s?,s:s?,s:b}", "object", oid, "dkey",
+						      k->dkey != NULL ? dkey : NULL, "akey",
+						      k->akey != NULL ? akey : NULL, "punch",
+						      (int)k->punch));
+	}
+	json_array_append_new(s->all,
+			      json_pack("{s:s,s:o,s:s,s:o,s:I,s:o}", "id", id, "attempt",
+					json_big(ref->attempt), "state", dtx_state[info->state],
+					"epoch", json_epoch(ref->epoch), "map_version",
+					(json_int_t)ref->map_ver, "keys", keys));
+	return 0;
+}
+
+/* Transactions that are not decided, or were aborted. A container being reclaimed has none. */
+static int co_fn
+show_dtxs(struct tree *t, const struct where *w, json_t *all)
+{
+	struct dtx_show s = {.t = t, .all = all};
+	struct vos_dtx_id after = {0};
+	struct vos_cont *cont;
+	int rc;
+
+	if (t->down_to != VOS_INSPECT_VALUE || w->path.oid != NULL)
+		return 0;
+	rc = vos_cont_open(t->pool, w->cont, &cont);
+	if (rc != 0)
+		return rc == -DER_NONEXIST ? 0 : rc;
+	rc = vos_dtx_list(cont, 0, &after, see_dtx, &s);
+	vos_cont_close(cont);
+	return rc;
+}
+
 static int co_fn
 walk(struct tree *t, const struct where *w, const struct target_name *target)
 {
 	struct vos_inspect_fns fns = {.key = see_key, .ver = see_ver};
 	const char *last = cli_arg(t->d->cli, cli_arg_nr(t->d->cli) - 1);
-	json_t *top = json_array();
+	json_t *top = json_array(), *dtxs = json_array();
 	char uuid[CONT_TEXT];
 	int rc;
 
@@ -446,7 +547,9 @@ walk(struct tree *t, const struct where *w, const struct target_name *target)
 	t->out = cli_out(t->d->cli);
 	rc = dump_pool_open(t->d, target, &t->pool);
 	if (rc == 0) {
-		rc = vos_inspect_walk(t->pool, w->cont, &w->path, t->down_to, &fns, t);
+		rc = show_dtxs(t, w, dtxs);
+		if (rc == 0)
+			rc = vos_inspect_walk(t->pool, w->cont, &w->path, t->down_to, &fns, t);
 		if (rc == -DER_NONEXIST)
 			rc = cli_fail(t->d->cli, rc, "%s: there is no '%s'", target->name, last);
 		else if (rc != 0)
@@ -454,8 +557,8 @@ walk(struct tree *t, const struct where *w, const struct target_name *target)
 		vos_pool_close(t->pool);
 	}
 	uuid_unparse_lower(w->cont, uuid);
-	cli_respond(t->d->cli, json_pack("{s:s,s:s,s:o}", "target", target->name, "container", uuid,
-					 level_list[t->named], top));
+	cli_respond(t->d->cli, json_pack("{s:s,s:s,s:o,s:o}", "target", target->name, "container",
+					 uuid, "transactions", dtxs, level_list[t->named], top));
 	return rc;
 }
 

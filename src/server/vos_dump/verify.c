@@ -13,7 +13,7 @@
 enum { FINDINGS_MAX = 1000 };
 
 struct counts {
-	uint64_t cont_nr, obj_nr, dkey_nr, akey_nr, ver_nr;
+	uint64_t cont_nr, obj_nr, dkey_nr, akey_nr, ver_nr, summed_nr;
 	uint64_t scm_bytes, nvme_bytes; /* of values */
 };
 
@@ -23,7 +23,7 @@ struct check {
 	json_t *findings; /* what the store logged about the target at hand */
 	uint64_t finding_nr;
 	struct counts counts;
-	uuid_t cont;
+	int first_rc; /* of the containers */
 };
 
 static void
@@ -54,6 +54,7 @@ count_ver(const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver,
 	struct check *c = arg;
 
 	c->counts.ver_nr++;
+	c->counts.summed_nr += ver->sum_nr != 0;
 	c->counts.scm_bytes += ver->place == VOS_PLACE_HEAP ? ver->bytes : 0;
 	c->counts.nvme_bytes += ver->place == VOS_PLACE_BLOCKS ? ver->bytes : 0;
 	return 0;
@@ -62,12 +63,17 @@ count_ver(const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver,
 static int co_fn
 count_cont(const struct vos_inspect_cont *cont, void *arg)
 {
-	struct vos_inspect_fns fns = {.key = count_key, .ver = count_ver};
+	struct vos_inspect_fns fns = {.key = count_key, .ver = count_ver, .check_sums = true};
 	struct vos_inspect_path path = {0};
 	struct check *c = arg;
 
+	int rc;
+
 	c->counts.cont_nr++;
-	return vos_inspect_walk(c->pool, cont->uuid, &path, VOS_INSPECT_VALUE, &fns, c);
+	rc = vos_inspect_walk(c->pool, cont->uuid, &path, VOS_INSPECT_VALUE, &fns, c);
+	if (c->first_rc == 0)
+		c->first_rc = rc;
+	return 0; /* what is wrong with one says nothing about the others */
 }
 
 static json_t *
@@ -76,13 +82,14 @@ result_json(const struct check *c, const struct target_name *target,
 {
 	const struct counts *n = &c->counts;
 
-	return json_pack("{s:s,s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I,s:O}", "target",
+	return json_pack("{s:s,s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:I,s:O}", "target",
 			 target->name, "result", rc == 0 ? "ok" : "damaged", "status", rc,
 			 "containers", (json_int_t)n->cont_nr, "objects", (json_int_t)n->obj_nr,
 			 "dkeys", (json_int_t)n->dkey_nr, "akeys", (json_int_t)n->akey_nr,
-			 "versions", (json_int_t)n->ver_nr, "scm_value_bytes",
-			 json_big(n->scm_bytes), "nvme_value_bytes", json_big(n->nvme_bytes),
-			 "replayed_bytes", json_big(fig->heap.replay_bytes), "restored_pages",
+			 "versions", (json_int_t)n->ver_nr, "versions_with_checksums",
+			 (json_int_t)n->summed_nr, "scm_value_bytes", json_big(n->scm_bytes),
+			 "nvme_value_bytes", json_big(n->nvme_bytes), "replayed_bytes",
+			 json_big(fig->heap.replay_bytes), "restored_pages",
 			 (json_int_t)fig->heap.torn_page_nr, "findings", c->findings);
 }
 
@@ -99,10 +106,13 @@ print_result(const struct check *c, const struct target_name *target,
 	if (rc == 0)
 		fprintf(out,
 			"ok  %" PRIu64 " containers, %" PRIu64 " objects, %" PRIu64
-			" dkeys, %" PRIu64 " akeys, %" PRIu64 " versions; replayed %" PRIu64
-			" bytes of log, %" PRIu64 " torn pages\n",
-			n->cont_nr, n->obj_nr, n->dkey_nr, n->akey_nr, n->ver_nr,
+			" dkeys, %" PRIu64 " akeys, %" PRIu64 " versions (%" PRIu64
+			" with checksums); replayed %" PRIu64 " bytes of log, %" PRIu64
+			" torn pages\n",
+			n->cont_nr, n->obj_nr, n->dkey_nr, n->akey_nr, n->ver_nr, n->summed_nr,
 			fig->heap.replay_bytes, fig->heap.torn_page_nr);
+	else if (rc == -DER_DF_INCOMPT)
+		fprintf(out, "CANNOT BE READ (%s)\n", err_text(rc));
 	else
 		fprintf(out, "DAMAGED (%s)\n", err_text(rc));
 	json_array_foreach(c->findings, i, f) fprintf(out, "  %s\n", json_string_value(f));
@@ -127,9 +137,10 @@ check_target(struct check *c, const struct target_name *target, int *ret_rc)
 	if (rc == 0) {
 		vos_inspect_figures(c->pool, &fig);
 		rc = vos_inspect_verify(c->pool);
+		c->first_rc = 0;
 		rc2 = vos_inspect_conts(c->pool, count_cont, c);
 		if (rc == 0)
-			rc = rc2;
+			rc = rc2 != 0 ? rc2 : c->first_rc;
 		vos_pool_close(c->pool);
 	}
 	log_set_sink(NULL, NULL);

@@ -2,6 +2,8 @@
  * same each time, and not a byte of it changes. */
 #include "store/vos/test_vos_util.h"
 
+#include <daos_prop.h>
+
 #include "base/log.h"
 #include "store/heap/heap_format.h"
 #include "store/vos/vos_inspect.h"
@@ -15,7 +17,8 @@ struct look {
 	struct vos_pool *pool;
 	char *text;
 	size_t len;
-	uint64_t key_off; /* of the last key seen */
+	uint64_t key_off;               /* of the last key seen */
+	uint64_t single_off, array_off; /* on the data device: of what was seen there first */
 	uint32_t obj_nr, dkey_nr, akey_nr, ver_nr;
 	int rc;
 };
@@ -71,6 +74,10 @@ see_ver(const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver, v
 	uint8_t *buf;
 
 	l->ver_nr++;
+	if (ver->place == VOS_PLACE_BLOCKS && akey->holds == VOS_HOLDS_SINGLE)
+		l->single_off = ver->runs[0].dev_off;
+	if (ver->place == VOS_PLACE_BLOCKS && akey->holds == VOS_HOLDS_ARRAY && l->array_off == 0)
+		l->array_off = ver->runs[0].dev_off;
 	say(l, "  @%llu [%llu+%llu) %llu %s%s", (unsigned long long)ver->ord.epoch,
 	    (unsigned long long)ver->idx, (unsigned long long)ver->nr,
 	    (unsigned long long)ver->bytes, place[ver->place], ver->users > 0 ? " shared" : "");
@@ -294,6 +301,73 @@ do_inspect(void *arg)
 	return rc;
 }
 
+/* Values in a container with checksums are compared with them, single and array, also the ones
+ * that only cover what was cut off. */
+static int co_fn
+do_sums(void *arg)
+{
+	struct tpool *t = arg;
+	struct vos_pool_conf ro = t->conf;
+	struct vos_cont_conf cc = {.csum_type = DAOS_PROP_CO_CSUM_CRC32, .csum_chunk = 4096};
+	struct look l = {.text = calloc(1, TEXT_MAX)};
+	struct vos_inspect_fns fns = {.key = see_key, .ver = see_ver, .check_sums = true};
+	struct vos_inspect_path path = {0};
+	struct vos_oid oid = toid(DAOS_OT_MULTI_HASHED, 1);
+	daos_recx_t whole = {100, 20000}, part = {3000, 2000};
+	static const char data_name[] = POOL_NAME ".data";
+	struct vos_cont *cont;
+	uint32_t i;
+
+	for (i = 0; i < BIG; i++)
+		big[i] = i * 11;
+	ro.read_only = true;
+	check_rc(vos_pool_create(t->dir, t->xs, &t->conf), 0);
+	check_rc(vos_pool_open(t->dir, t->xs, &t->conf, &t->pool), 0);
+	check_rc(vos_cont_create_with(t->pool, cont_a, &cc), 0);
+	check_rc(vos_cont_open(t->pool, cont_a, &cont), 0);
+	check_rc(vos_cont_set_keep(cont, 1, NULL, 0), 0);
+	check_rc(tput(cont, oid, 10, 0, skey("d"), "s", NULL, BIG, big, BIG, NULL), 0);
+	check_rc(tput(cont, oid, 11, 0, skey("d"), "a", &whole, 1, big, 20000, NULL), 0);
+	check_rc(tput(cont, oid, 12, 0, skey("d"), "a", &part, 1, big, 2000, NULL), 0);
+	for (i = 0; i < 20; i++)
+		check_rc(tput(cont, oid, 20 + i, 0, skey("d"), "h", NULL, 8, &big[i], 8, NULL), 0);
+	vos_cont_close(cont);
+	vos_pool_close(t->pool);
+	check_rc(vos_pool_open(t->dir, t->xs, &ro, &l.pool), 0);
+	check_rc(vos_inspect_walk(l.pool, cont_a, &path, VOS_INSPECT_VALUE, &fns, &l), 0);
+	vos_pool_close(l.pool);
+	/* one single value, three segments of the array and what is beneath the middle, a history
+	 */
+	check(l.ver_nr == 1 + 4 + 20);
+	/* the last one is padding: behind the single value, in its last block */
+	const uint64_t spots[] = {l.single_off,      l.single_off + 20000, l.single_off + BIG - 1,
+				  l.array_off,       l.array_off + 3000,   l.array_off + 19999,
+				  l.single_off + BIG};
+	log_set_level(LOG_LVL_CRIT);
+	for (i = 0; i < 7; i++) {
+		check_rc(mem_disk_flip_bit(t->disk, data_name, spots[i] * 8), 0);
+		check_rc(vos_pool_open(t->dir, t->xs, &ro, &l.pool), 0);
+		l.len = 0;
+		check_rc(vos_inspect_walk(l.pool, cont_a, &path, VOS_INSPECT_VALUE, &fns, &l),
+			 i == 6 ? 0 : -DER_CSUM);
+		vos_pool_close(l.pool);
+		check_rc(mem_disk_flip_bit(t->disk, data_name, spots[i] * 8), 0);
+	}
+	log_set_level(LOG_LVL_ERR);
+	free(l.text);
+	return 0;
+}
+
+static void
+test_sums(void **state)
+{
+	struct tpool t;
+
+	tpool_init(&t, 16 << 20, 64 << 20);
+	tpool_run(&t, do_sums, &t);
+	tpool_fini(&t);
+}
+
 static void
 test_inspect(void **state)
 {
@@ -309,6 +383,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_inspect),
+	    cmocka_unit_test(test_sums),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include "store/vos/vos_inspect.h"
 
 #include "base/log.h"
+#include "store/vos/vos_csum.h"
 #include "store/vos/vos_internal.h"
 
 /* Repeat an operation that yields nothing until its pages are in memory. */
@@ -24,7 +25,9 @@ struct walk {
 	const struct vos_inspect_fns *fns;
 	void *arg;
 	enum vos_inspect_level down_to;
-	uint64_t found_nr; /* of what the path names */
+	uint64_t found_nr;     /* of what the path names */
+	struct vos_cont *cont; /* NULL: one being reclaimed; its checksums are not looked at */
+	uint64_t bad_nr;       /* values that differ from their checksums */
 };
 
 /* Copy bytes out of the heap. */
@@ -48,10 +51,112 @@ take(struct heap *heap, uint64_t off, void *buf, uint64_t len)
 
 /* --- versions -------------------------------------------------------------------------------- */
 
+/* Bytes of a version from `at` on, which may lie in front of it (covered by its checksums). */
+static int co_fn
+read_near(struct walk *w, const struct vos_inspect_ver *ver, int64_t at, void *buf, uint64_t len)
+{
+	if (ver->place == VOS_PLACE_HEAP)
+		return take(w->heap, ver->heap_off + at, buf, len);
+	if (at >= 0 && at + len <= ver->bytes)
+		return vos_inspect_read(w->pool, ver, at, buf, len);
+	if (w->pool->data == NULL || ver->run_nr != 1)
+		return -DER_CSUM;
+	return data_read(w->pool->data, ver->runs[0].dev_off + at, buf, len);
+}
+
+static void
+sum_differs(struct walk *w, const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver,
+	    uint64_t idx, uint64_t nr, int64_t at)
+{
+	struct vos_csum_event ev = {
+	    .found = VOS_CSUM_SCRUB,
+	    .oid = akey->oid,
+	    .dkey = akey->dkey,
+	    .akey = {.iov_buf = (void *)akey->key,
+		     .iov_buf_len = akey->key_len,
+		     .iov_len = akey->key_len},
+	    .single = akey->holds == VOS_HOLDS_SINGLE,
+	    .recx = {.rx_idx = idx, .rx_nr = nr},
+	    .epoch = ver->ord.epoch,
+	    .nvme = ver->place == VOS_PLACE_BLOCKS,
+	    .dev_off = (ver->place == VOS_PLACE_BLOCKS ? ver->runs[0].dev_off : ver->heap_off) + at,
+	};
+
+	w->bad_nr++;
+	vos_csum_report(w->cont, &ev);
+}
+
+/* Compare len bytes at `at` of a version with one checksum. */
+static int co_fn
+check_sum(struct walk *w, const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver,
+	  int64_t at, uint64_t len, const uint8_t *sum, bool *ret_same)
+{
+	CLEANUP(freep)
+	uint8_t *buf = mem_alloc(len + 1);
+	uint8_t got[CSUM_LEN_MAX];
+	int rc;
+
+	if (buf == NULL)
+		return -DER_NOMEM;
+	rc = read_near(w, ver, at, buf, len);
+	if (rc != 0)
+		return rc;
+	csum_buf(&w->cont->csum, buf, len, got);
+	*ret_same = memcmp(got, sum, ver->sum_len) == 0;
+	return 0;
+}
+
+static int co_fn
+check_sums(struct walk *w, const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver)
+{
+	uint64_t recs = csum_chunk_recs(w->cont->csum_chunk, ver->rec_size), pos, end, n;
+	const uint8_t *sum = ver->sums;
+	bool same = true;
+	int rc = 0;
+
+	if (akey->holds == VOS_HOLDS_SINGLE) {
+		rc = check_sum(w, akey, ver, 0, ver->bytes, sum, &same);
+		if (rc == 0 && !same)
+			sum_differs(w, akey, ver, 0, 1, 0);
+		return rc;
+	}
+	end = ver->idx + ver->nr + ver->post;
+	for (pos = ver->idx - ver->pre; rc == 0 && pos < end; pos += n, sum += ver->sum_len) {
+		uint64_t next = csum_chunk_end(pos, recs);
+		int64_t at = (int64_t)(pos - ver->idx) * (int64_t)ver->rec_size;
+
+		n = (next < end ? next : end) - pos;
+		rc = check_sum(w, akey, ver, at, n * ver->rec_size, sum, &same);
+		if (rc == 0 && !same)
+			sum_differs(w, akey, ver, pos, n, at);
+	}
+	return rc;
+}
+
 static int co_fn
 tell(struct walk *w, const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver)
 {
-	return w->fns->ver == NULL ? 0 : w->fns->ver(akey, ver, w->arg);
+	int rc = 0;
+
+	if (w->fns->check_sums && ver->sum_nr != 0 && ver->place != VOS_PLACE_NONE)
+		rc = check_sums(w, akey, ver);
+	return rc != 0 || w->fns->ver == NULL ? rc : w->fns->ver(akey, ver, w->arg);
+}
+
+/* *ret_copy is malloc'ed: sums in the heap do not stay where they are. */
+static int
+copy_sums(struct vos_inspect_ver *ver, const uint8_t *sums, uint64_t nr, uint32_t len,
+	  uint8_t **ret_copy)
+{
+	if (nr == 0 || len == 0)
+		return 0;
+	*ret_copy = mem_dup(sums, nr * len);
+	if (*ret_copy == NULL)
+		return -DER_NOMEM;
+	ver->sums = *ret_copy;
+	ver->sum_nr = nr;
+	ver->sum_len = len;
+	return 0;
 }
 
 static int
@@ -61,10 +166,10 @@ out_of_order(uint64_t off)
 	return -DER_CSUM;
 }
 
-/* A version of a single value; *ret_runs is malloc'ed. */
+/* A version of a single value; *ret_runs and *ret_sum are malloc'ed. */
 static int
 sv_look(struct walk *w, const struct vos_krec *akey, uint64_t off, struct vos_sv *ret_sv,
-	struct vos_inspect_ver *ver, struct vos_inspect_run **ret_runs)
+	struct vos_inspect_ver *ver, struct vos_inspect_run **ret_runs, uint8_t **ret_sum)
 {
 	const struct vos_run_df *df;
 	struct vos_inspect_run *runs;
@@ -86,7 +191,7 @@ sv_look(struct walk *w, const struct vos_krec *akey, uint64_t off, struct vos_sv
 	}
 	df = vos_sv_runs(ret_sv, &ver->run_nr);
 	if (ver->run_nr == 0)
-		return 0;
+		return copy_sums(ver, ret_sv->sum, ret_sv->sum != NULL, ret_sv->sum_len, ret_sum);
 	if (heap_try(w->heap, heap_off(w->heap, df), ver->run_nr * sizeof(*df)) == NULL)
 		return HEAP_MISS;
 	runs = mem_calloc(ver->run_nr, sizeof(*runs));
@@ -102,7 +207,7 @@ sv_look(struct walk *w, const struct vos_krec *akey, uint64_t off, struct vos_sv
 	ver->place = VOS_PLACE_BLOCKS;
 	ver->runs = runs;
 	*ret_runs = runs;
-	return 0;
+	return copy_sums(ver, ret_sv->sum, ret_sv->sum != NULL, ret_sv->sum_len, ret_sum);
 }
 
 static int co_fn
@@ -116,17 +221,19 @@ walk_single(struct walk *w, const struct vos_inspect_key *akey, const struct vos
 	for (; rc == 0 && off != 0; off = sv.older) {
 		CLEANUP(freep)
 		struct vos_inspect_run *runs = NULL;
+		CLEANUP(freep)
+		uint8_t *sum = NULL;
 		struct vos_inspect_ver ver;
 
-		LOADED(w->heap, rc, sv_look(w, k, off, &sv, &ver, &runs));
+		LOADED(w->heap, rc, sv_look(w, k, off, &sv, &ver, &runs, &sum));
+		if (rc == 0)
+			LOADED(w->heap, rc, vos_hist_first(w->heap, sv.older, &sv.older));
 		if (rc != 0)
 			return rc;
 		if (vos_ord_cmp(vos_sv_ord(&sv), prev) >= 0)
 			return out_of_order(off);
 		prev = vos_sv_ord(&sv);
 		rc = tell(w, akey, &ver);
-		if (rc == 0)
-			LOADED(w->heap, rc, vos_hist_first(w->heap, sv.older, &sv.older));
 	}
 	return rc;
 }
@@ -167,6 +274,23 @@ place_of(struct walk *w, const struct vos_ver_df *df, struct vos_inspect_ver *ve
 	}
 }
 
+static int
+seg_sums(struct walk *w, const struct vos_seg *seg, const struct vos_ver_df *df,
+	 struct vos_inspect_ver *ver, uint8_t **ret_copy)
+{
+	struct vos_sums sums;
+	int rc;
+
+	if (w->cont == NULL || df->kind == VOS_VER_PUNCH)
+		return 0;
+	rc = vos_sums_get(w->heap, w->cont, df, seg->start, seg->df.len, &sums);
+	if (rc != 0)
+		return rc;
+	ver->pre = sums.pre;
+	ver->post = sums.post;
+	return copy_sums(ver, sums.sum, sums.nr, w->cont->csum.len, ret_copy);
+}
+
 static int co_fn
 walk_seg(struct walk *w, const struct vos_inspect_key *akey, const struct vos_seg *seg)
 {
@@ -176,6 +300,8 @@ walk_seg(struct walk *w, const struct vos_inspect_key *akey, const struct vos_se
 	int rc = 0;
 
 	while (rc == 0) {
+		CLEANUP(freep)
+		uint8_t *sums = NULL;
 		struct vos_inspect_run run;
 		struct vos_inspect_ver ver = {
 		    .ord = {df.epoch, df.op},
@@ -190,12 +316,14 @@ walk_seg(struct walk *w, const struct vos_inspect_key *akey, const struct vos_se
 		prev = vos_ver_ord(&df);
 		rc = place_of(w, &df, &ver, &run);
 		if (rc == 0)
-			rc = tell(w, akey, &ver);
-		if (rc != 0 || df.older == 0)
-			break;
-		LOADED(w->heap, rc, vos_hist_first(w->heap, df.older, &at));
+			LOADED(w->heap, rc, seg_sums(w, seg, &df, &ver, &sums));
 		if (rc == 0)
-			rc = take(w->heap, at, &df, sizeof(df));
+			rc = tell(w, akey, &ver);
+		if (rc == 0)
+			LOADED(w->heap, rc, vos_hist_first(w->heap, df.older, &at));
+		if (rc != 0 || at == 0)
+			break;
+		rc = take(w->heap, at, &df, sizeof(df));
 	}
 	return rc;
 }
@@ -362,6 +490,9 @@ walk_child(struct walk *w, const struct vos_inspect_key *parent, struct vos_iter
 	struct vos_inspect_key key = {
 	    .level = parent->level + 1,
 	    .oid = parent->oid,
+	    .dkey = {.iov_buf = (void *)parent->key,
+		     .iov_buf_len = parent->key_len,
+		     .iov_len = parent->key_len},
 	    .is_uint = child_order(parent) == BTREE_UINT,
 	};
 	int rc;
@@ -491,6 +622,11 @@ tell_cont(const struct cont_at *at, void *arg)
 	    .low_epoch = at->df.low_epoch,
 	    .agg_epoch = at->df.agg_epoch,
 	    .floor = at->df.floor,
+	    .csum_type = at->df.csum_type,
+	    .csum_chunk = at->df.csum_chunk,
+	    .data_thresh = at->df.data_thresh,
+	    .scm_used = at->df.scm_used,
+	    .nvme_used = at->df.nvme_used,
 	};
 	struct vos_keep_df hdr = {0};
 	int rc = 0;
@@ -625,7 +761,14 @@ vos_inspect_walk(struct vos_pool *pool, const uuid_t cont, const struct vos_insp
 	if (rc == 0 && f.off == 0)
 		rc = -DER_NONEXIST;
 	if (rc == 0)
+		rc = vos_cont_open(pool, cont, &w.cont);
+	if (rc == -DER_NONEXIST && f.off != 0)
+		rc = 0;
+	if (rc == 0)
 		rc = walk_objs(&w, f.off);
+	vos_cont_close(w.cont);
+	if (rc == 0 && w.bad_nr > 0)
+		rc = -DER_CSUM;
 	return rc == 0 && path->oid != NULL && w.found_nr == 0 ? -DER_NONEXIST : rc;
 }
 

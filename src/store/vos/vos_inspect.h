@@ -20,6 +20,10 @@ struct vos_inspect_cont {
 	uint64_t floor;
 	const uint64_t *keep;
 	uint32_t keep_nr;
+	uint32_t csum_type; /* DAOS_PROP_CO_CSUM_* */
+	uint32_t csum_chunk;
+	uint32_t data_thresh; /* 0 = as the pool, UINT32_MAX = none */
+	uint64_t scm_used, nvme_used;
 };
 /* Those that are being reclaimed come last. A result other than 0 ends it and is returned. */
 int co_fn vos_inspect_conts(struct vos_pool *pool,
@@ -49,6 +53,7 @@ enum vos_inspect_holds {
 struct vos_inspect_key {
 	enum vos_inspect_level level;
 	struct vos_oid oid;
+	daos_key_t dkey; /* akeys: that above */
 	const void *key; /* not for objects */
 	uint32_t key_len;
 	bool is_uint; /* the key is a number */
@@ -82,6 +87,11 @@ struct vos_inspect_ver {
 	uint32_t users;    /* of storage that several versions share; 0 = alone */
 	const struct vos_inspect_run *runs;
 	uint32_t run_nr;
+	/* Checksums of sum_len bytes each; sum_nr 0: none. Arrays: one for each chunk that the
+	 * covered records touch, which are the segment's and `pre` in front, `post` behind. */
+	const uint8_t *sums;
+	uint32_t sum_nr, sum_len;
+	uint64_t pre, post;
 };
 
 /* Which part of a container: NULL is all. */
@@ -100,6 +110,9 @@ struct vos_inspect_fns {
 	/* Versions of an akey: of each segment in turn, newest first. May be NULL. */
 	int co_fn (*ver)(const struct vos_inspect_key *akey, const struct vos_inspect_ver *ver,
 			 void *arg);
+	/* Compare every value that has checksums with them: a logged line for each that differs,
+	 * and -DER_CSUM in the end. */
+	bool check_sums;
 };
 /* down to: the level the walk ends at. -DER_NONEXIST: no such container (being reclaimed ones
  * included), or nothing at the path. */
