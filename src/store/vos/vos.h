@@ -255,6 +255,7 @@ enum {
 	VOS_FETCH_SIZE_ONLY = 1,
 	VOS_FETCH_NEED_RECX = 2, /* also report the extents that exist */
 	VOS_FETCH_NEED_SUMS = 4, /* also give checksums of what is returned */
+	VOS_FETCH_VERSION = 8,   /* what is kept, whether or not history is complete there */
 };
 /* -DER_CSUM: a value is damaged, and reported (vos_pool_on_csum). */
 int co_fn vos_fetch_begin(struct vos_cont *cont, const struct vos_io *io, uint32_t flags,
@@ -484,6 +485,57 @@ void vos_cont_read_floor(struct vos_cont *cont, uint64_t epoch);
 
 /* Has everything here been aggregated, with nothing written since? (Also across restarts.) */
 bool vos_cont_settled(const struct vos_cont *cont);
+
+/* --- changes between epochs, for copies elsewhere --- */
+
+struct vos_epoch_op {
+	uint64_t epoch;
+	uint32_t op; /* number within a transaction */
+};
+/* What to report: changes in (lo, hi]; lo 0: everything there is, hi UINT64_MAX: up to now. Levels
+ * as in vos_list. */
+struct vos_changes {
+	enum vos_list_kind kind;
+	struct vos_oid oid; /* not for OBJ */
+	uint64_t lo, hi;
+	const daos_key_t *dkey; /* AKEY, RECX, SINGLE */
+	const daos_key_t *akey; /* RECX, SINGLE */
+	const struct vos_order *order;
+};
+/* One of them; pointers are valid during the callback. */
+struct vos_change {
+	struct vos_oid oid;
+	const void *key; /* DKEY, AKEY */
+	uint32_t key_len;
+	uint32_t punch_nr; /* OBJ, DKEY, AKEY: its punches, newest first */
+	const struct vos_epoch_op *punch;
+	uint64_t chg_epoch;     /* OBJ, DKEY, AKEY: of the newest change, also if above hi */
+	bool single, array;     /* AKEY: what it holds (neither: nothing); SINGLE, RECX */
+	bool punched;           /* SINGLE, RECX: nothing is there from this version on */
+	struct vos_epoch_op at; /* SINGLE, RECX: of the version */
+	daos_recx_t recx;       /* RECX */
+	uint64_t rec_size;      /* SINGLE: bytes of the value; RECX: of a record */
+};
+/*
+ * Calls fn for each key that changed in the range (those that did not are passed over without a
+ * look at what is beneath) or for each version of a value in it; fn and anchor as in vos_list. All
+ * of it, done elsewhere in any order as updates and punches of these epochs and numbers, gives what
+ * is here at hi. Data: vos_fetch_begin with VOS_FETCH_VERSION at the version's epoch.
+ * -DER_TX_RESTART: an aggregation has passed lo (only everything, lo = 0, can be reported), or hi
+ * cannot be read any more.
+ */
+int co_fn vos_changes(struct vos_cont *cont, const struct vos_changes *q, struct vos_anchor *anchor,
+		      int (*fn)(const struct vos_change *change, void *arg), void *arg);
+
+/*
+ * Remove every version and punch newer than `above`, of one object shard or (oid NULL) of the
+ * container, whose intents above it are then aborted; incremental like vos_aggregate. Older
+ * versions that the removed ones had replaced do not come back unless they were kept. Until it is
+ * done, changes above are refused (-DER_BUSY). -DER_TX_RESTART: aggregated above; -DER_BUSY:
+ * intents on the object.
+ */
+int co_fn vos_discard(struct vos_cont *cont, const struct vos_oid *oid, uint64_t above,
+		      uint64_t budget_ns, bool *ret_more);
 
 /* --- checks --- */
 /* Check every invariant of everything in the pool, and that heap and blocks hold exactly what is

@@ -251,6 +251,7 @@ vos_cont_close(struct vos_cont *cont)
 	vos_trim_destroy(cont->agg);
 	csum_fini(&cont->csum);
 	vos_intents_fini(cont);
+	vos_trim_destroy(cont->discard);
 	free(cont->keep);
 	free(cont);
 }

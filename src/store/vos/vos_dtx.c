@@ -224,6 +224,8 @@ prepare_once(struct prepare *p)
 	int rc;
 
 	rc = vos_cont_check(cont);
+	if (rc == 0 && cont->discard != NULL && p->in->ref.epoch > cont->discard_above)
+		rc = -DER_BUSY;
 	if (rc == 0)
 		rc = record_get(cont, &p->in->ref.id, &df);
 	if (rc == 0)

@@ -553,7 +553,7 @@ fetch_lookup(struct vos_fetch *f)
 		rc = fetch_order(f);
 	if (rc == 0)
 		rc = vos_path_find(f->cont, &f->io.oid, &f->dkey, &obj, &dkey);
-	if (rc == 0 && f->io.epoch != UINT64_MAX)
+	if (rc == 0 && f->io.epoch != UINT64_MAX && (f->flags & VOS_FETCH_VERSION) == 0)
 		rc = vos_readable(f->cont, f->io.epoch, obj, true, dkey);
 	if (rc != 0)
 		return rc;

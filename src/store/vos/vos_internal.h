@@ -157,6 +157,9 @@ struct vos_cont {
 	uint32_t keep_nr;
 	struct vos_intents *intents; /* NULL = none (vos_intent.c) */
 	struct vos_intents *intents_spare;
+	struct vos_trim *discard; /* under way: nothing above discard_above comes */
+	uint64_t discard_above;
+	bool discard_running;
 	struct vos_trim *agg; /* aggregation under way */
 	bool agg_running;
 	struct csum csum; /* len 0: values have no checksums */
@@ -367,6 +370,9 @@ int vos_akey_get(struct vos_tx *t, struct vos_path *path);
 /* Raise the epochs of a key. */
 int vos_key_touch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t upd_epoch,
 		  uint64_t chg_epoch);
+
+/* Lower them to at most epoch: nothing newer is left beneath. Only of a record of its own. */
+int vos_key_lower(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t epoch);
 
 /* --- folded records (vos_fold.c) ---------------------------------------------------------- */
 

@@ -455,6 +455,25 @@ vos_key_touch(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t u
 	return 0;
 }
 
+int
+vos_key_lower(struct vos_tx *t, uint64_t off, enum vos_key_kind kind, uint64_t epoch)
+{
+	struct vos_key_df *k;
+	int rc;
+
+	rc = key_at(t->heap, off, kind, &k);
+	if (rc != 0 || (k->upd_epoch <= epoch && k->chg_epoch <= epoch))
+		return rc;
+	rc = heap_tx_add(t->tx, off + offsetof(struct vos_key_df, upd_epoch), 16);
+	if (rc != 0)
+		return rc;
+	if (k->upd_epoch > epoch)
+		k->upd_epoch = epoch;
+	if (k->chg_epoch > epoch)
+		k->chg_epoch = epoch;
+	return 0;
+}
+
 /* --- objects ----------------------------------------------------------------------------- */
 
 static void

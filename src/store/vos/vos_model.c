@@ -67,6 +67,21 @@ vm_clone(const struct vm_model *m)
 }
 
 void
+vm_cut(struct vm_model *m, uint64_t above)
+{
+	uint32_t i, j, nr;
+
+	for (i = 0; i < VM_OBJS; i++) {
+		struct recs *recs = &m->obj[i];
+
+		for (j = 0, nr = 0; j < recs->nr; j++)
+			if (recs->rec[j].epoch <= above)
+				recs->rec[nr++] = recs->rec[j];
+		recs->nr = nr;
+	}
+}
+
+void
 vm_destroy(struct vm_model *m)
 {
 	uint32_t i;
@@ -553,32 +568,39 @@ fill(struct filler *f, uint64_t seed, uint64_t pos, uint64_t len)
 	}
 }
 
-static int co_fn
-run_update(struct vos_cont *cont, const struct vm_op *op, const struct vos_opid *opid)
-{
+/* An update or punch in the form VOS wants; everything it points to. */
+struct vm_built {
 	struct name dkey, akeys[VM_IODS];
 	daos_iod_t iods[VM_IODS];
-	struct vos_io io = {
-	    .oid = vm_oid(op->obj),
-	    .epoch = op->epoch,
-	    .op_nr = op->op_nr,
-	    .cond_flags = op->cond,
-	    .dkey = &dkey.key,
-	    .iods = iods,
-	    .iod_nr = op->iod_nr,
-	    .opid = opid,
-	};
+	daos_key_t keys[VM_IODS];
+	struct vos_io io;
+	struct vos_op op;
+	struct vm_op from;
+};
+
+static int co_fn
+build_update(struct vos_cont *cont, struct vm_built *b, const struct vos_opid *opid)
+{
+	const struct vm_op *op = &b->from;
 	struct vos_update *up;
 	uint32_t i, j;
 	int rc;
 
-	dkey_name(op->obj, op->dkey, &dkey);
+	b->io = (struct vos_io){
+	    .oid = vm_oid(op->obj),
+	    .epoch = op->epoch,
+	    .op_nr = op->op_nr,
+	    .cond_flags = op->cond,
+	    .dkey = &b->dkey.key,
+	    .iods = b->iods,
+	    .iod_nr = op->iod_nr,
+	    .opid = opid,
+	};
 	for (i = 0; i < op->iod_nr; i++) {
 		const struct vm_iod *iod = &op->iod[i];
 
-		akey_name(op->obj, iod->akey, &akeys[i]);
-		iods[i] = (daos_iod_t){
-		    .iod_name = akeys[i].key,
+		b->iods[i] = (daos_iod_t){
+		    .iod_name = b->akeys[i].key,
 		    .iod_type = iod->akey < 2 ? DAOS_IOD_SINGLE : DAOS_IOD_ARRAY,
 		    .iod_size = iod->punch      ? 0
 				: iod->akey < 2 ? iod->size
@@ -587,7 +609,7 @@ run_update(struct vos_cont *cont, const struct vm_op *op, const struct vos_opid 
 		    .iod_recxs = iod->akey < 2 ? NULL : (daos_recx_t *)iod->recx,
 		};
 	}
-	rc = vos_update_begin(cont, &io, &up);
+	rc = vos_update_begin(cont, &b->io, &up);
 	if (rc != 0)
 		return rc;
 	for (i = 0; i < op->iod_nr; i++) {
@@ -605,38 +627,81 @@ run_update(struct vos_cont *cont, const struct vm_op *op, const struct vos_opid 
 			fill(&f, iod_seed(op, i, j), iod->recx[j].rx_idx * rec_sizes[iod->akey],
 			     iod->recx[j].rx_nr * rec_sizes[iod->akey]);
 	}
-	return vos_update_end(up);
+	b->op.up = up;
+	return 0;
+}
+
+static int co_fn
+build(struct vos_cont *cont, const struct vm_op *op, const struct vos_opid *opid,
+      struct vm_built *b)
+{
+	uint32_t i;
+
+	b->from = *op;
+	dkey_name(op->obj, op->dkey, &b->dkey);
+	for (i = 0; i < op->iod_nr; i++) {
+		akey_name(op->obj, op->iod[i].akey, &b->akeys[i]);
+		b->keys[i] = b->akeys[i].key;
+	}
+	b->op = (struct vos_op){.kind = VOS_OP_UPDATE, .op_nr = op->op_nr};
+	if (op->kind == VM_UPDATE)
+		return build_update(cont, b, opid);
+	b->op.kind = VOS_OP_PUNCH;
+	b->op.oid = vm_oid(op->obj);
+	b->op.cond_flags = op->cond;
+	b->op.dkey = op->kind == VM_PUNCH_OBJ ? NULL : &b->dkey.key;
+	b->op.akeys = b->keys;
+	b->op.akey_nr = op->kind == VM_PUNCH_AKEYS ? op->iod_nr : 0;
+	return 0;
+}
+
+int co_fn
+vm_build(struct vos_cont *cont, const struct vm_op *op, struct vm_built **ret_b)
+{
+	struct vm_built *b = must(calloc(1, sizeof(*b)));
+	int rc = build(cont, op, NULL, b);
+
+	if (rc != 0) {
+		free(b);
+		return rc;
+	}
+	*ret_b = b;
+	return 0;
+}
+
+struct vos_op *
+vm_built_op(struct vm_built *b)
+{
+	return &b->op;
+}
+
+void
+vm_built_free(struct vm_built *b)
+{
+	free(b);
 }
 
 int co_fn
 vm_run(struct vos_cont *cont, const struct vm_op *op, const struct vos_opid *opid)
 {
 	struct vos_oid oid = vm_oid(op->obj);
-	struct name dkey, akeys[VM_IODS];
-	daos_key_t keys[VM_IODS];
-	uint32_t i;
+	struct vm_built b;
+	int rc;
 
-	dkey_name(op->obj, op->dkey, &dkey);
-	switch (op->kind) {
-	case VM_UPDATE:
-		return run_update(cont, op, opid);
-	case VM_PUNCH_OBJ:
-		return vos_punch(cont, &oid, op->epoch, op->cond, NULL, NULL, 0, opid);
-	case VM_PUNCH_DKEY:
-		return vos_punch(cont, &oid, op->epoch, op->cond, &dkey.key, NULL, 0, opid);
-	case VM_PUNCH_AKEYS:
-		for (i = 0; i < op->iod_nr; i++) {
-			akey_name(op->obj, op->iod[i].akey, &akeys[i]);
-			keys[i] = akeys[i].key;
-		}
-		return vos_punch(cont, &oid, op->epoch, op->cond, &dkey.key, keys, op->iod_nr,
-				 opid);
-	}
-	return -DER_INVAL;
+	rc = build(cont, op, opid, &b);
+	if (rc != 0)
+		return rc;
+	if (op->kind == VM_UPDATE)
+		return vos_update_end(b.op.up);
+	return vos_punch(cont, &oid, op->epoch, op->cond, b.op.dkey, b.op.akeys, b.op.akey_nr,
+			 opid);
 }
 
 /* --- comparing
  * --------------------------------------------------------------------------------------------- */
+
+/* Intents are not in the model. */
+static const struct vos_order blind = {.flags = VOS_ORDER_IGNORE};
 
 struct cmp {
 	const struct vm_model *m;
@@ -715,12 +780,43 @@ fetch_one(const struct cmp *c, uint32_t obj, uint32_t dkey, uint32_t akey, daos_
 	    .dkey = &dn.key,
 	    .iods = &iod,
 	    .iod_nr = 1,
+	    .order = &blind,
 	};
 
 	dkey_name(obj, dkey, &dn);
 	akey_name(obj, akey, &an);
 	iod.iod_name = an.key;
 	return vos_fetch_begin(c->cont, &io, flags, ret_f);
+}
+
+int co_fn
+vm_fetch_order(struct vos_cont *cont, uint32_t obj, uint32_t dkey, uint32_t akey, daos_recx_t *recx,
+	       uint64_t epoch, const struct vos_order *order)
+{
+	struct name dn, an;
+	daos_iod_t iod = {
+	    .iod_type = recx == NULL ? DAOS_IOD_SINGLE : DAOS_IOD_ARRAY,
+	    .iod_nr = 1,
+	    .iod_recxs = recx,
+	};
+	struct vos_io io = {
+	    .oid = vm_oid(obj),
+	    .epoch = epoch,
+	    .dkey = &dn.key,
+	    .iods = &iod,
+	    .iod_nr = 1,
+	    .order = order,
+	};
+	struct vos_fetch *f;
+	int rc;
+
+	dkey_name(obj, dkey, &dn);
+	akey_name(obj, akey, &an);
+	iod.iod_name = an.key;
+	rc = vos_fetch_begin(cont, &io, 0, &f);
+	if (rc == 0)
+		vos_fetch_end(f);
+	return rc;
 }
 
 static int co_fn
@@ -892,6 +988,7 @@ compare_extents(const struct cmp *c, uint32_t obj, uint32_t dkey, uint32_t akey,
 	    .dkey = &dn.key,
 	    .akey = &an.key,
 	    .descending = descending,
+	    .order = &blind,
 	};
 	uint32_t i, at = 0;
 	int rc;
@@ -1027,6 +1124,7 @@ compare_keys(const struct cmp *c, uint32_t obj, bool dkeys, uint32_t dkey)
 	    .oid = vm_oid(obj),
 	    .epoch = c->epoch,
 	    .dkey = &dn.key,
+	    .order = &blind,
 	};
 	uint32_t i;
 	int rc;
@@ -1080,7 +1178,7 @@ static int co_fn
 compare_objs(const struct cmp *c)
 {
 	struct objs_seen s = {.rng = c->rng};
-	struct vos_list list = {.kind = VOS_LIST_OBJ, .epoch = c->epoch};
+	struct vos_list list = {.kind = VOS_LIST_OBJ, .epoch = c->epoch, .order = &blind};
 	uint32_t i;
 	int rc;
 
@@ -1119,6 +1217,7 @@ compare_query(const struct cmp *c, uint32_t obj, uint32_t akey, bool max)
 	    .epoch = c->epoch,
 	    .flags = (max ? DAOS_GET_MAX : DAOS_GET_MIN) | DAOS_GET_DKEY | DAOS_GET_RECX,
 	    .akey = &an.key,
+	    .order = &blind,
 	};
 	int i, found = -1, rc;
 	uint64_t edge = 0;

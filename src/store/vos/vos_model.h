@@ -47,6 +47,8 @@ struct vm_model;
 struct vm_model *vm_create(void);
 struct vm_model *vm_clone(const struct vm_model *m);
 void vm_destroy(struct vm_model *m);
+/* Forget everything newer. */
+void vm_cut(struct vm_model *m, uint64_t above);
 
 struct vm_rng {
 	uint64_t state;
@@ -65,6 +67,12 @@ void vm_apply(struct vm_model *m, const struct vm_op *op);
 /* Have VOS do it. opid may be NULL. */
 int co_fn vm_run(struct vos_cont *cont, const struct vm_op *op, const struct vos_opid *opid);
 
+/* The same in the form transactions take; an update has its data. Free it when VOS has had it. */
+struct vm_built;
+int co_fn vm_build(struct vos_cont *cont, const struct vm_op *op, struct vm_built **ret_b);
+struct vos_op *vm_built_op(struct vm_built *b);
+void vm_built_free(struct vm_built *b);
+
 /*
  * Compare everything visible at epoch. 0: equal. 1: different, a line on stderr says where (quiet:
  * not). Errors of VOS are returned, among them -DER_TX_RESTART for an epoch whose history is gone.
@@ -78,5 +86,8 @@ int co_fn vm_compare_dkey(const struct vm_model *m, struct vos_cont *cont, uint6
 			  uint32_t obj, uint32_t dkey, struct vm_rng *rng, bool quiet);
 
 struct vos_oid vm_oid(uint32_t obj);
+/* Only whether it is answered. recx NULL: a single value. */
+int co_fn vm_fetch_order(struct vos_cont *cont, uint32_t obj, uint32_t dkey, uint32_t akey,
+			 daos_recx_t *recx, uint64_t epoch, const struct vos_order *order);
 
 #endif

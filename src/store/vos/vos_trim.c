@@ -568,6 +568,8 @@ punch_drop(struct vos_tx *t, const struct vos_punches_df *list, uint32_t i, void
 
 	if (trim->mode == VOS_TRIM_ALL)
 		return true;
+	if (trim->mode == VOS_TRIM_ABOVE)
+		return epoch > trim->below;
 	if (i > 0 && !vos_needed(t, epoch, list->ord[i - 1].epoch)) {
 		vos_dropped(t, epoch, list->ord[i - 1].epoch);
 		return true;
@@ -590,7 +592,9 @@ finish_key(struct walk *w, int level, uint64_t off, enum vos_key_kind kind, bool
 	if (rc != 0)
 		return rc;
 	*ret_gone = k.child == 0 && k.punch == 0;
-	return 0;
+	if (w->trim->mode == VOS_TRIM_ABOVE && !*ret_gone)
+		rc = vos_key_lower(w->t, off, kind, w->trim->below);
+	return rc;
 }
 
 /* Is there anything to merge beneath this akey? */
@@ -762,7 +766,7 @@ trim_dkeys(struct walk *w, const struct vos_oid *oid, uint64_t obj, const struct
 		if (rc != 0)
 			return rc == -DER_NONEXIST ? 0 : rc;
 		/* with punches above it, what it holds may have become superfluous */
-		if (p->level[0] == NULL)
+		if (p->level[0] == NULL || w->trim->mode == VOS_TRIM_ABOVE)
 			rc = is_clean(w, dkey, VOS_KEY_DKEY, &clean);
 		if (rc != 0)
 			return rc;

@@ -11,6 +11,7 @@ enum vos_trim_mode {
 	VOS_TRIM_FLOOR, /* versions that the container's floor and keep do not need */
 	VOS_TRIM_BELOW, /* aggregation: the same for `below`, and tombstones */
 	VOS_TRIM_ALL,   /* everything */
+	VOS_TRIM_ABOVE, /* what is newer than `below` (vos_discard.c) */
 };
 
 /* A key that lives across yields. */

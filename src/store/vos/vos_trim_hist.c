@@ -48,6 +48,8 @@ vos_trim_drops(struct vos_tx *t, const struct vos_trim *trim, struct vos_ord ord
 	struct vos_ord next, after;
 	bool hidden = newer != NULL;
 
+	if (trim->mode == VOS_TRIM_ABOVE)
+		return ord.epoch > trim->below;
 	if (hidden)
 		next = *newer;
 	if (vos_punch_after(p, ord, &after) && (!hidden || vos_ord_cmp(after, next) < 0)) {

@@ -31,6 +31,15 @@ vos_cont_follow(struct vos_tx *t, uint64_t max_epoch)
 	return 0;
 }
 
+/* The container is gone, or all that is newer than some epoch is going. */
+static int
+barred(const struct vos_tx_args *args)
+{
+	if (args->cont->dead)
+		return -DER_NO_HDL;
+	return !args->trim && args->ord.epoch > args->cont->discard_above ? -DER_BUSY : 0;
+}
+
 static int
 tx_once(const struct vos_tx_args *args, struct heap_resv *resv, uint64_t *ret_lsn)
 {
@@ -44,8 +53,11 @@ tx_once(const struct vos_tx_args *args, struct heap_resv *resv, uint64_t *ret_ls
 	};
 	int rc;
 
-	if (args->cont != NULL && args->cont->dead)
-		return -DER_NO_HDL;
+	if (args->cont != NULL && (args->cont->dead | (args->cont->discard != NULL))) {
+		rc = barred(args);
+		if (rc != 0)
+			return rc;
+	}
 	t.tx = heap_tx_begin(t.heap, resv);
 	vos_cache_begin(t.pool);
 	rc = args->fn(&t, args->arg);
