@@ -21,7 +21,10 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-enum { CSUM_LEN_MAX = 64 };
+enum {
+	CSUM_LEN_MAX = 64,
+	CSUM_CHUNK_MIN = 256, /* bytes under one checksum, at least */
+};
 
 /* Bytes of a checksum of this type (DAOS_PROP_CO_CSUM_*); 0: off, or no such type. */
 uint32_t csum_len(uint32_t type);

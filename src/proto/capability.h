@@ -12,10 +12,10 @@
 #include <uuid/uuid.h>
 
 enum {
-	CAP_VERSION = 1,
+	CAP_VERSION = 2,
 	CAP_KEY_BYTES = 32,
 	CAP_SIG_BYTES = 32,
-	CAP_BYTES = 1 + 16 * 3 + 8 * 3 + 4 + CAP_SIG_BYTES,
+	CAP_BYTES = 1 + 16 * 3 + 8 * 3 + 4 + 4 + 1 + CAP_SIG_BYTES,
 	CAP_LIFE_MS = 10 * 60 * 1000, /* renewed by the client at half of it */
 };
 enum cap_rights {
@@ -29,7 +29,10 @@ struct capability {
 	uint64_t rights;
 	uint64_t expires_ms; /* unix ms */
 	uint64_t generation; /* revocation generation of the container */
-	uint32_t csum_type;  /* container property cksum, for engines that must check */
+	/* container properties that engines need to store what is written */
+	uint32_t csum_type;  /* cksum: DAOS_PROP_CO_CSUM_* */
+	uint32_t csum_chunk; /* cksum_size, bytes */
+	bool csum_verify;    /* srv_cksum */
 };
 /* 0, or -DER_MISC when the cryptographic library fails (out is all zeros then). */
 int cap_encode(const struct capability *cap, const uint8_t key[CAP_KEY_BYTES],

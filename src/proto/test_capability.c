@@ -23,6 +23,8 @@ make(struct capability *cap, uint8_t key[CAP_KEY_BYTES])
 	cap->expires_ms = 0x1122334455667788ull;
 	cap->generation = 7;
 	cap->csum_type = 2;
+	cap->csum_chunk = 32768;
+	cap->csum_verify = true;
 	for (int i = 0; i < CAP_KEY_BYTES; i++)
 		key[i] = (uint8_t)(i * 7 + 1);
 }
@@ -43,6 +45,8 @@ test_round_trip(void **state)
 	assert_int_equal(cap.expires_ms, got.expires_ms);
 	assert_int_equal(cap.generation, got.generation);
 	assert_int_equal(cap.csum_type, got.csum_type);
+	assert_int_equal(cap.csum_chunk, got.csum_chunk);
+	assert_true(got.csum_verify);
 	cap_id(buf, id);
 	assert_memory_equal(id, buf + CAP_BYTES - CAP_SIG_BYTES, 16);
 }

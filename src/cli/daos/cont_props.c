@@ -9,6 +9,7 @@
 #include <daos_security.h>
 
 #include "base/bytes.h"
+#include "base/csum.h"
 #include "cli/daos/daos_cmd.h"
 
 enum kind { WORD, NUMBER, SIZE, TEXT, ACL, ROOTS, STATUS, DOMAIN };
@@ -77,8 +78,8 @@ static const struct prop props[] = {
     {"acl", "Access Control List", DAOS_PROP_CO_ACL, ACL, 0, 0, 0, NULL, false},
     {"alloc_oid", "Highest Allocated OID", DAOS_PROP_CO_ALLOCED_OID, NUMBER, 0, 0, 0, NULL, true},
     {"cksum", "Checksum", DAOS_PROP_CO_CSUM, WORD, CREATE, 0, 0, csum_words, false},
-    {"cksum_size", "Checksum Chunk Size", DAOS_PROP_CO_CSUM_CHUNK_SIZE, SIZE, CREATE, 1, UINT32_MAX,
-     NULL, true},
+    {"cksum_size", "Checksum Chunk Size", DAOS_PROP_CO_CSUM_CHUNK_SIZE, SIZE, CREATE,
+     CSUM_CHUNK_MIN, UINT32_MAX, NULL, true},
     {"compression", "Compression", DAOS_PROP_CO_COMPRESS, WORD, CREATE, 0, 0, compress_words,
      false},
     {"dedup", "Deduplication", DAOS_PROP_CO_DEDUP, WORD, CREATE, 0, 0, dedup_words, false},

@@ -12,6 +12,8 @@
 
 #include "client/common/prop_desc.h"
 
+#include "base/csum.h"
+
 #define KIB 1024ull
 #define MIB (1024ull * KIB)
 #define RW  (PROP_CREATE | PROP_SET)
@@ -149,7 +151,7 @@ static const struct prop_desc cont_descs[] = {
     {.type = DAOS_PROP_CO_CSUM, .name = "cksum", .flags = PROP_CREATE, .words = csum_words,
      .max = DAOS_PROP_CO_CSUM_ADLER32, .dflt = DAOS_PROP_CO_CSUM_OFF},
     {.type = DAOS_PROP_CO_CSUM_CHUNK_SIZE, .name = "cksum_size", .flags = PROP_CREATE | PROP_BYTES,
-     .max = UINT32_MAX, .dflt = 32 * KIB},
+     .min = CSUM_CHUNK_MIN, .max = UINT32_MAX, .dflt = 32 * KIB},
     {.type = DAOS_PROP_CO_CSUM_SERVER_VERIFY, .name = "srv_cksum", .flags = PROP_CREATE,
      .words = on_off_words, .max = 1, .dflt = DAOS_PROP_CO_CSUM_SV_OFF},
     {.type = DAOS_PROP_CO_REDUN_FAC, .name = "rd_fac", .old_name = "rf", .flags = PROP_CREATE,

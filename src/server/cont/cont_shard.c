@@ -149,10 +149,10 @@ cont_put(struct cont_shard *cont)
 }
 
 static int
-cont_get(struct cont_tab *tab, struct pool_shard *pool, const uuid_t uuid,
+cont_get(struct cont_tab *tab, struct pool_shard *pool, const struct capability *cap,
 	 struct cont_shard **ret_cont)
 {
-	struct cont_shard *cont = cont_find(tab, pool->uuid, uuid);
+	struct cont_shard *cont = cont_find(tab, pool->uuid, cap->cont);
 
 	if (cont == NULL) {
 		cont = mem_new(struct cont_shard);
@@ -161,10 +161,15 @@ cont_get(struct cont_tab *tab, struct pool_shard *pool, const uuid_t uuid,
 		cont->tab = tab;
 		cont->pool = pool;
 		pool_shard_ref(pool);
-		uuid_copy(cont->uuid, uuid);
+		uuid_copy(cont->uuid, cap->cont);
+		cont->conf = (struct vos_cont_conf){
+		    .csum_type = cap->csum_type,
+		    .csum_chunk = cap->csum_chunk,
+		    .csum_verify = cap->csum_verify,
+		};
 		cont->refs = 1;
 		co_mutex_init(&cont->opening);
-		htable_insert(&tab->conts, &cont->node, cont_hash(pool->uuid, uuid));
+		htable_insert(&tab->conts, &cont->node, cont_hash(pool->uuid, cap->cont));
 	}
 	cont->refs++;
 	*ret_cont = cont;
@@ -187,7 +192,7 @@ cont_vos(struct cont_shard *cont, bool create, struct vos_cont **ret_vos)
 	} else if (cont->vos == NULL) {
 		rc = vos_cont_open(cont->pool->vos, cont->uuid, &vos);
 		if (rc == -DER_NONEXIST && create) {
-			rc = vos_cont_create(cont->pool->vos, cont->uuid);
+			rc = vos_cont_create_with(cont->pool->vos, cont->uuid, &cont->conf);
 			if (rc == 0 || rc == -DER_EXIST)
 				rc = vos_cont_open(cont->pool->vos, cont->uuid, &vos);
 		} else if (rc == -DER_NONEXIST) {
@@ -289,7 +294,7 @@ cap_learn(struct cont_tab *tab, const uint8_t *encoded, uint32_t len, uint64_t n
 	if (rc != 0)
 		return rc;
 	e = mem_new(struct cap_ent);
-	rc = e == NULL ? -DER_NOMEM : cont_get(tab, pool, cap.cont, &e->cont);
+	rc = e == NULL ? -DER_NOMEM : cont_get(tab, pool, &cap, &e->cont);
 	pool_shard_leave(pool);
 	if (rc != 0) {
 		free(e);

@@ -40,10 +40,11 @@ struct cont_shard {
 	uuid_t uuid;
 	uint32_t refs; /* table, capabilities, operations */
 	bool dead;
-	bool dirty;           /* written; aggregation has to look at it */
-	uint64_t written_ns;  /* monotonic, of the last write */
-	uint32_t agg_round;   /* in which it was looked at last */
-	struct vos_cont *vos; /* NULL: not opened yet, or nothing was ever written here */
+	bool dirty;                /* written; aggregation has to look at it */
+	uint64_t written_ns;       /* monotonic, of the last write */
+	uint32_t agg_round;        /* in which it was looked at last */
+	struct vos_cont_conf conf; /* for when it is created */
+	struct vos_cont *vos;      /* NULL: not opened yet, or nothing was ever written here */
 	struct co_mutex opening;
 };
 

@@ -94,6 +94,9 @@ capability(struct mgmt *mgmt, struct arena *a, const struct st_handle *h, Protob
 	    .expires_ms = env_real_ns(xs_env(mgmt->xs)) / 1000000 + CAP_LIFE_MS,
 	    .generation = h->cont->generation,
 	    .csum_type = (uint32_t)prop_num(&h->cont->props, DAOS_PROP_CO_CSUM, 0),
+	    .csum_chunk = (uint32_t)prop_num(&h->cont->props, DAOS_PROP_CO_CSUM_CHUNK_SIZE, 0),
+	    .csum_verify = prop_num(&h->cont->props, DAOS_PROP_CO_CSUM_SERVER_VERIFY, 0) ==
+			   DAOS_PROP_CO_CSUM_SV_ON,
 	};
 
 	_Static_assert(CAP_READ == (int)DAOS_ACL_PERM_READ && CAP_WRITE == (int)DAOS_ACL_PERM_WRITE,

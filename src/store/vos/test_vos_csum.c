@@ -513,13 +513,38 @@ many_extents(struct cs *c)
 	return 0;
 }
 
+/* A whole walk of the scrubber, in steps. */
+static int co_fn
+scrub(struct cs *c, uint64_t step, uint64_t *ret_bytes)
+{
+	struct vos_csum_stats before, after;
+	struct vos_scrub *scrub;
+	uint64_t bytes;
+	bool more = true;
+
+	vos_pool_csum_stats(c->t.pool, &before);
+	c->event_nr = 0;
+	*ret_bytes = 0;
+	check_rc(vos_scrub_create(c->cont, &scrub), 0);
+	while (more) {
+		check_rc(vos_scrub_step(scrub, step, &bytes, &more), 0);
+		*ret_bytes += bytes;
+	}
+	vos_scrub_destroy(scrub);
+	vos_pool_csum_stats(c->t.pool, &after);
+	check(after.scrub_bytes - before.scrub_bytes == *ret_bytes);
+	check(after.scrub_bad_nr - before.scrub_bad_nr == c->event_nr);
+	check(after.bad_nr == before.bad_nr);
+	return 0;
+}
+
 static int
 flips(void *arg)
 {
 	struct cs *c = arg;
 	struct runs *runs = malloc(sizeof(*runs));
 	uint32_t bad, hit = 0, i;
-	uint64_t byte;
+	uint64_t byte, all, bytes;
 
 	check_rc(cs_open(c), 0);
 	check_rc(many_extents(c), 0);
@@ -527,6 +552,8 @@ flips(void *arg)
 	check_rc(runs_of(c, "array", runs), 0);
 	check_rc(read_all(c, &bad), 0);
 	check(bad == 0);
+	check_rc(scrub(c, UINT64_MAX, &all), 0);
+	check(c->event_nr == 0 && all > 100000);
 	for (i = 0; i < 150; i++) {
 		uint32_t bit = rnd_below(c, 8);
 
@@ -537,6 +564,15 @@ flips(void *arg)
 			check(c->event.nvme && byte >= c->event.dev_off);
 			check(byte < c->event.dev_off + c->event.recx.rx_nr * c->rec_size);
 			hit++;
+		}
+		/* the scrubber finds it without a reader, also where nothing reads any more */
+		check_rc(scrub(c, i % 2 ? 1 : 20000, &bytes), 0);
+		check(bytes == all && c->event_nr >= (bad != 0));
+		if (c->event_nr != 0) {
+			check(c->event.found == VOS_CSUM_SCRUB && c->event.nvme);
+			check(strcmp(c->dkey, "dkey") == 0 && strcmp(c->akey, "array") == 0);
+			check(byte >= c->event.dev_off);
+			check(byte < c->event.dev_off + c->event.recx.rx_nr * c->rec_size);
 		}
 		/* it was only that bit */
 		check_rc(flip(c, byte, bit), 0);
@@ -814,6 +850,79 @@ test_merge(void **state)
 	run(merge, &c);
 }
 
+/* --- scrubbing ------------------------------------------------------------------------------- */
+
+/* Keys, objects, histories short and long: everything is compared once. */
+static int
+scrub_all(void *arg)
+{
+	struct cs *c = arg;
+	uint8_t *data = malloc(20000);
+	uint64_t want = 0, bytes, len, i, j, n;
+	daos_recx_t recx = {0};
+	char dkey[16], akey[16];
+	struct vos_scrub *s;
+	bool more = true;
+
+	check_rc(cs_open(c), 0);
+	fill(data, 20000, 5);
+	for (i = 0; i < 40; i++) {
+		struct vos_oid o = {.id = {.lo = i / 4, .hi = oid.id.hi}, .shard = i % 2};
+
+		n = i % 7 == 0 ? 30 : 1 + i % 3;
+		snprintf(dkey, sizeof(dkey), "d%u", (unsigned)(i % 4));
+		for (j = 0; j < n; j++) {
+			snprintf(akey, sizeof(akey), "a%u", (unsigned)(j % 2));
+			len = i % 5 == 0 ? 10000 : 100 + i;
+			recx.rx_nr = len;
+			check_rc(tput(c->cont, o, ++c->epoch, 0, skey(dkey), akey,
+				      j % 2 ? &recx : NULL, j % 2 ? 1 : len, data, len, NULL),
+				 0);
+			want += len;
+		}
+	}
+	check_rc(scrub(c, 1, &bytes), 0);
+	check(bytes == want && c->event_nr == 0);
+	check_rc(cs_reopen(c), 0);
+	check_rc(scrub(c, 50000, &bytes), 0);
+	check(bytes == want && c->event_nr == 0);
+	/* changes under way: what is there from beginning to end is compared all the same */
+	check_rc(vos_scrub_create(c->cont, &s), 0);
+	for (i = 0; more; i++) {
+		check_rc(vos_scrub_step(s, 3000, &bytes, &more), 0);
+		recx.rx_idx = rnd_below(c, 10000);
+		recx.rx_nr = 1 + rnd_below(c, 5000);
+		check_rc(i > 100 ? 0
+				 : tput(c->cont, oid, ++c->epoch, 0, skey("dkey"), "array", &recx,
+					1, data, recx.rx_nr, NULL),
+			 0);
+		check(i < 10000);
+	}
+	vos_scrub_destroy(s);
+	check(c->event_nr == 0);
+	/* a container that is destroyed ends it */
+	check_rc(vos_scrub_create(c->cont, &s), 0);
+	check_rc(vos_cont_destroy(c->t.pool, uuid), 0);
+	check_rc(vos_scrub_step(s, 3000, &bytes, &more), -DER_NO_HDL);
+	check(!more);
+	vos_scrub_destroy(s);
+	vos_cont_close(c->cont);
+	vos_pool_close(c->t.pool);
+	free(data);
+	free(c->want);
+	free(c->got);
+	return 0;
+}
+
+static void
+test_scrub_all(void **state)
+{
+	struct cs c = {.conf = {.csum_type = DAOS_PROP_CO_CSUM_CRC32, .csum_chunk = 4096},
+		       .keep_all = true};
+
+	run(scrub_all, &c);
+}
+
 /* --- arguments -------------------------------------------------------------------------------- */
 
 static int
@@ -825,7 +934,7 @@ args(void *arg)
 
 	check_rc(cs_open(c), 0);
 	check_rc(vos_cont_create_with(c->t.pool, other, &conf), -DER_INVAL);
-	conf = (struct vos_cont_conf){DAOS_PROP_CO_CSUM_CRC32, VOS_CSUM_CHUNK_MIN - 1, false};
+	conf = (struct vos_cont_conf){DAOS_PROP_CO_CSUM_CRC32, CSUM_CHUNK_MIN - 1, false};
 	check_rc(vos_cont_create_with(c->t.pool, other, &conf), -DER_INVAL);
 	check_rc(cs_reopen(c), 0);
 	vos_cont_conf_get(c->cont, &conf);
@@ -849,7 +958,8 @@ main(void)
 	    cmocka_unit_test(test_need_sums), cmocka_unit_test(test_given),
 	    cmocka_unit_test(test_flips),     cmocka_unit_test(test_flips_other),
 	    cmocka_unit_test(test_trust),     cmocka_unit_test(test_large),
-	    cmocka_unit_test(test_merge),     cmocka_unit_test(test_args),
+	    cmocka_unit_test(test_merge),     cmocka_unit_test(test_scrub_all),
+	    cmocka_unit_test(test_args),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

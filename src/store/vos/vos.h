@@ -103,10 +103,9 @@ uint64_t vos_pool_max_epoch(struct vos_pool *pool);
 /* What is decided when a container is made and holds for its life. */
 struct vos_cont_conf {
 	uint32_t csum_type;  /* DAOS_PROP_CO_CSUM_*: each value is stored with checksums */
-	uint32_t csum_chunk; /* bytes under one checksum of an array, at least VOS_CSUM_CHUNK_MIN */
+	uint32_t csum_chunk; /* bytes under one checksum of an array, at least CSUM_CHUNK_MIN */
 	bool csum_verify; /* checksums that come with an update are checked before it is stored */
 };
-enum { VOS_CSUM_CHUNK_MIN = 256 };
 /* conf NULL: no checksums. -DER_EXIST; -DER_INVAL: no such type, or too small a chunk. */
 int co_fn vos_cont_create_with(struct vos_pool *pool, const uuid_t uuid,
 			       const struct vos_cont_conf *conf);
@@ -378,6 +377,19 @@ struct vos_csum_stats {
 	uint64_t scrub_bytes, scrub_bad_nr;
 };
 void vos_pool_csum_stats(const struct vos_pool *pool, struct vos_csum_stats *ret_stats);
+
+/*
+ * Scrubbing: compares all that a container stores, old versions included, with its checksums; what
+ * is in blocks is read from the device, not from the cache. Finds are reported as above and do not
+ * end it. A step compares about max_bytes (at least one value) and leaves the loop to others
+ * between reads; the caller sleeps between steps as its rate demands. *ret_more false: the walk is
+ * over; another step begins a new one. Holds a reference to the container.
+ */
+struct vos_scrub;
+int vos_scrub_create(struct vos_cont *cont, struct vos_scrub **ret_scrub);
+int co_fn vos_scrub_step(struct vos_scrub *scrub, uint64_t max_bytes, uint64_t *ret_bytes,
+			 bool *ret_more);
+void vos_scrub_destroy(struct vos_scrub *scrub);
 /* --- transactions over several keys --- */
 
 enum vos_op_kind { VOS_OP_UPDATE, VOS_OP_PUNCH };

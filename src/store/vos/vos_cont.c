@@ -103,7 +103,7 @@ vos_cont_create_with(struct vos_pool *pool, const uuid_t uuid, const struct vos_
 	if (conf != NULL)
 		c.conf = *conf;
 	if (c.conf.csum_type != 0 &&
-	    (csum_len(c.conf.csum_type) == 0 || c.conf.csum_chunk < VOS_CSUM_CHUNK_MIN))
+	    (csum_len(c.conf.csum_type) == 0 || c.conf.csum_chunk < CSUM_CHUNK_MIN))
 		return -DER_INVAL;
 	return vos_tx_run(&args);
 }
