@@ -1,6 +1,6 @@
 /*
  * Speed of VOS alone on one core, on real files: vos_bench [-d DIR] [-t SECONDS] [-k KEYS]
- * [-n NVME_MIB] [-j FILE] [CASE...]
+ * [-n NVME_MIB] [-c CKSUM] [-C CKSUM_SIZE] [-j FILE] [CASE...]
  *
  * Every case runs a number of coroutines ("depth") that each do one operation after the other;
  * updates count when they are durable. Prints operations per second, CPU time per operation of the
@@ -59,6 +59,7 @@ struct bench {
 	double seconds;
 	uint64_t keys;
 	uint64_t nvme_bytes;
+	struct vos_cont_conf conf;
 	FILE *json;
 	bool selected[CASE_NR];
 	bool any;
@@ -391,7 +392,7 @@ bench_main(void *arg)
 		rc = vos_pool_open(b->dir, b->xs, &conf, &b->pool);
 	if (rc != 0)
 		return rc;
-	rc = vos_cont_create(b->pool, uuid);
+	rc = vos_cont_create_with(b->pool, uuid, &b->conf);
 	if (rc == 0)
 		rc = vos_cont_open(b->pool, uuid, &b->cont);
 	for (i = 0; rc == 0 && i < CASE_NR; i++)
@@ -409,8 +410,8 @@ usage(void)
 {
 	uint32_t i;
 
-	fprintf(stderr, "usage: vos_bench [-d DIR] [-t SECONDS] [-k KEYS] [-n NVME_MIB] [-j FILE] "
-			"[CASE...]\ncases:\n");
+	fprintf(stderr, "usage: vos_bench [-d DIR] [-t SECONDS] [-k KEYS] [-n NVME_MIB] [-c CKSUM] "
+			"[-C CKSUM_SIZE] [-j FILE] [CASE...]\ncases:\n");
 	for (i = 0; i < CASE_NR; i++)
 		fprintf(stderr, "  %-9s %s, depth %u\n", cases[i].name, cases[i].help,
 			cases[i].depth);
@@ -429,15 +430,32 @@ select_case(struct bench *b, const char *name)
 	return found;
 }
 
+/* By the name of the property's value; what does not exist is refused by vos_cont_create. */
+static uint32_t
+csum_type(const char *name)
+{
+	uint32_t type;
+
+	for (type = 0; strcmp(csum_name(type), "?") != 0; type++)
+		if (strcmp(csum_name(type), name) == 0)
+			break;
+	return type;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct bench b = {
-	    .seconds = 2, .keys = 100000, .nvme_bytes = 4ull << 30, .rng = 88172645463325252ull};
+	    .seconds = 2,
+	    .keys = 100000,
+	    .nvme_bytes = 4ull << 30,
+	    .rng = 88172645463325252ull,
+	    .conf.csum_chunk = 32768,
+	};
 	char path[] = "/tmp/vos_bench.XXXXXX";
 	int opt, i, rc;
 
-	while ((opt = getopt(argc, argv, "d:t:k:n:j:h")) != -1) {
+	while ((opt = getopt(argc, argv, "d:t:k:n:c:C:j:h")) != -1) {
 		if (opt == 'd')
 			b.path = optarg;
 		else if (opt == 't')
@@ -446,6 +464,10 @@ main(int argc, char **argv)
 			b.keys = strtoull(optarg, NULL, 0);
 		else if (opt == 'n')
 			b.nvme_bytes = strtoull(optarg, NULL, 0) << 20;
+		else if (opt == 'c')
+			b.conf.csum_type = csum_type(optarg);
+		else if (opt == 'C')
+			b.conf.csum_chunk = strtoul(optarg, NULL, 0);
 		else if (opt == 'j')
 			b.json = fopen(optarg, "w");
 		else

@@ -14,7 +14,7 @@
 #include "base/log.h"
 
 enum {
-	TURN_VISITS = 256,     /* keys and versions looked at without a yield */
+	TURN_VISITS = 256,      /* keys and versions looked at without a yield */
 	READ_BYTES = 256 << 10, /* read at once */
 	PAUSED = 1,
 	FOUND = 2,
@@ -65,7 +65,8 @@ level_leave(struct vos_scrub *s, int level)
 static struct vos_csum_event
 event_of(const struct vos_scrub *s)
 {
-	const struct vos_keybuf *dkey = &s->level[SCRUB_DKEY].key, *akey = &s->level[SCRUB_AKEY].key;
+	const struct vos_keybuf *dkey = &s->level[SCRUB_DKEY].key,
+				*akey = &s->level[SCRUB_AKEY].key;
 	struct vos_csum_event ev = {
 	    .found = VOS_CSUM_SCRUB,
 	    .oid = s->oid,
@@ -243,9 +244,9 @@ scan_array(struct vos_scrub *s, const struct vos_krec *k)
 
 	for (;;) {
 		rc = vos_seg_find(s->cont->pool->heap, k,
-				  !s->seg_set      ? BTREE_FIRST
+				  !s->seg_set     ? BTREE_FIRST
 				  : s->seg_inside ? BTREE_GE
-						   : BTREE_GT,
+						  : BTREE_GT,
 				  s->seg, &seg);
 		if (rc != 0)
 			return rc == -DER_NONEXIST ? 0 : rc;
@@ -383,10 +384,10 @@ scan(struct vos_scrub *s)
 /* The bytes of the item as a stream, read in large pieces. */
 struct reader {
 	struct vos_scrub *s;
-	uint32_t run;     /* the one being read */
-	uint64_t blk;     /* within it */
-	uint64_t skip;    /* bytes in front of the first wanted one */
-	uint8_t *p;       /* what was read and is not used yet */
+	uint32_t run;  /* the one being read */
+	uint64_t blk;  /* within it */
+	uint64_t skip; /* bytes in front of the first wanted one */
+	uint8_t *p;    /* what was read and is not used yet */
 	uint64_t p_bytes;
 };
 
@@ -469,8 +470,8 @@ item_check(struct vos_scrub *s)
 		ev.nvme = true;
 		ev.recx = (daos_recx_t){.rx_idx = pos, .rx_nr = next - pos};
 		ev.epoch = it->epoch;
-		ev.dev_off = it->run[0].blk * SPACE_BLOCK + it->skip +
-			     (pos - it->idx) * it->rec_size;
+		ev.dev_off =
+		    it->run[0].blk * SPACE_BLOCK + it->skip + (pos - it->idx) * it->rec_size;
 		vos_csum_report(s->cont, &ev);
 	}
 	return 0;

@@ -15,11 +15,11 @@ struct scrub_level {
 /* Something to compare. */
 struct scrub_item {
 	bool single;
-	uint64_t idx, nr;   /* records; of a single value: 0, 1 */
+	uint64_t idx, nr; /* records; of a single value: 0, 1 */
 	uint64_t rec_size;
 	uint64_t bytes;
 	uint64_t epoch;
-	uint64_t skip;      /* in front of it, in its first block */
+	uint64_t skip; /* in front of it, in its first block */
 	uint8_t *sum;
 	struct vos_run_df *run;
 	uint32_t run_nr;
