@@ -55,7 +55,7 @@ static const struct prop props[] = {
      DAOS_PROP_PO_CHECKPOINT_FREQ_MAX, NULL},
     {"checkpoint_thresh", DAOS_PROP_PO_CHECKPOINT_THRESH, NUMBER,
      DAOS_PROP_PO_CHECKPOINT_THRESH_MIN, DAOS_PROP_PO_CHECKPOINT_THRESH_MAX, NULL},
-    {"data_thresh", DAOS_PROP_PO_DATA_THRESH, SIZE, 1, 1 << 20, NULL},
+    {"data_thresh", DAOS_PROP_PO_DATA_THRESH, SIZE, 0, UINT32_MAX, NULL},
     {"ec_cell_sz", DAOS_PROP_PO_EC_CELL_SZ, SIZE, 4096, 1 << 20, NULL},
     {"ec_pda", DAOS_PROP_PO_EC_PDA, NUMBER, 0, UINT32_MAX, NULL},
     {"global_version", DAOS_PROP_PO_GLOBAL_VERSION, READ_ONLY, 0, 0, NULL},

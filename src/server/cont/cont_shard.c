@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "runtime/xs.h"
 
 struct cap_ent {
 	struct hnode node;
@@ -463,6 +464,72 @@ cont_tab_next_dirty(struct cont_tab *tab, uint32_t round)
 
 	htable_walk(&tab->conts, find_dirty, &find);
 	return find.found;
+}
+
+/* --- what was left to aggregate when a pool was opened --- */
+
+struct survey {
+	uuid_t *uuids;
+	uint32_t nr, cap;
+};
+
+static int
+survey_cb(const uuid_t uuid, void *arg)
+{
+	struct survey *s = arg;
+
+	if (s->nr == s->cap) {
+		uint32_t cap = s->cap == 0 ? 64 : s->cap * 2;
+		uuid_t *p = mem_realloc(s->uuids, cap, sizeof(*p));
+
+		if (p == NULL)
+			return -DER_NOMEM;
+		s->uuids = p;
+		s->cap = cap;
+	}
+	uuid_copy(s->uuids[s->nr++], uuid);
+	return 0;
+}
+
+static int co_fn
+survey_one(struct cont_tab *tab, struct pool_shard *pool, const uuid_t uuid)
+{
+	struct cont_shard *cont;
+	struct vos_cont *vos;
+	bool settled;
+	int rc;
+
+	rc = vos_cont_open(pool->vos, uuid, &vos);
+	if (rc != 0)
+		return rc == -DER_NONEXIST ? 0 : rc;
+	settled = vos_cont_settled(vos);
+	vos_cont_close(vos);
+	if (settled || dead_find(tab, pool->uuid, uuid) != NULL)
+		return 0;
+	rc = cont_get(tab, pool, uuid, &cont);
+	if (rc != 0)
+		return rc;
+	rc = cont_vos(cont, false, &vos);
+	if (rc == 0 && vos != NULL) {
+		cont->dirty = true;
+		cont->written_ns = xs_now_ns(tab->xs); /* not known: perhaps lately */
+	}
+	cont_put(cont);
+	return rc == -DER_NO_HDL ? 0 : rc;
+}
+
+int co_fn
+cont_tab_survey(struct cont_tab *tab, struct pool_shard *pool)
+{
+	struct survey s = {0};
+	uint32_t i;
+	int rc;
+
+	rc = vos_cont_list(pool->vos, survey_cb, &s);
+	for (i = 0; rc == 0 && i < s.nr; i++)
+		rc = survey_one(tab, pool, s.uuids[i]);
+	free(s.uuids);
+	return rc;
 }
 
 void

@@ -72,6 +72,9 @@ int co_fn cont_tab_destroy(struct cont_tab *tab, const uuid_t pool, const uuid_t
 			   uint64_t now_ms);
 /* Give back everything that refers to a pool about to be closed (nobody is inside). */
 void cont_tab_drop_pool(struct cont_tab *tab, struct pool_shard *pool);
+/* Mark those containers of a pool dirty in which something is left to aggregate; the pool is
+ * entered. */
+int co_fn cont_tab_survey(struct cont_tab *tab, struct pool_shard *pool);
 /* A container with dirty set that was not looked at in this round yet, entered; NULL when there is
  * none. */
 struct cont_shard *cont_tab_next_dirty(struct cont_tab *tab, uint32_t round);

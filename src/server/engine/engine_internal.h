@@ -22,7 +22,9 @@ enum {
 	AGG_SETTLED_MS = 30000, /* history younger than this is left alone */
 	AGG_BUDGET_US = 1000,
 	AGG_PAUSE_MS = 20,
-	MAP_ASK_MS = 500, /* between two questions for a newer map of one pool */
+	AGG_BUSY_MS = 2000,    /* a target that wrote this lately is busy: reclaim:lazy waits, */
+	AGG_PRESSURE_PCT = 25, /* unless less than this of a tier is free */
+	MAP_ASK_MS = 500,      /* between two questions for a newer map of one pool */
 };
 
 struct engine;
@@ -38,6 +40,7 @@ struct target {
 	/* aggregation (target.c) */
 	struct co_waitq agg_wake;
 	bool agg_wanted;
+	uint64_t wrote_ns; /* monotonic: the last write */
 	bool stopping;
 	struct co_future agg_done;
 };
@@ -99,6 +102,8 @@ void co_fn engine_life(void *arg);
 int co_fn engine_ceiling_raise(struct engine *e, uint64_t epoch);
 void engine_ceiling_msg(struct xs_msg *msg);
 /* Take over what the management service told. */
+/* Something changed that aggregation should look at. */
+void target_agg_wake(struct target *t);
 int co_fn engine_take_maps(struct engine *e, Mgmt__PoolMap *const *maps, size_t nr);
 int co_fn engine_take_dead(struct engine *e, const ProtobufCBinaryData *dead, size_t nr);
 /* Ask for a newer map of a pool. */

@@ -454,6 +454,37 @@ map_there(struct target *t, void *arg)
 	return 0;
 }
 
+struct new_settings {
+	uuid_t pool;
+	struct pool_settings settings;
+};
+
+static int co_fn
+settings_there(struct target *t, void *arg)
+{
+	const struct new_settings *n = arg;
+
+	pool_tab_set_settings(&t->pools, n->pool, &n->settings);
+	target_agg_wake(t);
+	return 0;
+}
+
+static int co_fn
+take_settings(struct engine *e, const Mgmt__PoolMap *msg)
+{
+	struct new_settings n;
+
+	if (msg->settings == NULL || msg->pool_uuid.len != sizeof(uuid_t))
+		return 0;
+	memcpy(n.pool, msg->pool_uuid.data, sizeof(uuid_t));
+	n.settings = (struct pool_settings){
+	    .version = msg->settings->version,
+	    .data_thresh = msg->settings->data_thresh,
+	    .reclaim = msg->settings->reclaim,
+	};
+	return engine_each_target(e, settings_there, &n);
+}
+
 int co_fn
 engine_take_maps(struct engine *e, Mgmt__PoolMap *const *maps, size_t nr)
 {
@@ -472,6 +503,8 @@ engine_take_maps(struct engine *e, Mgmt__PoolMap *const *maps, size_t nr)
 			rc = engine_each_target(e, map_there, map);
 			pool_map_put(map);
 		}
+		if (rc == 0)
+			rc = take_settings(e, maps[i]);
 	}
 	return rc;
 }

@@ -5,11 +5,14 @@
  * Aggregation is asleep unless something was written. Some seconds after a write it walks the
  * containers that were written and lets VOS trim what no reader needs any more, a millisecond at a
  * time. A container is looked at again until it was left alone for longer than AGG_SETTLED_MS,
- * because younger history is not touched.
+ * because younger history is not touched. After a start it asks once which containers have
+ * something left to do. The pool's property `reclaim` says when it may work: lazy, while nobody
+ * writes or when space becomes scarce; time, always; disabled, never.
  */
 #define LOG_FACILITY "engine"
 
 #include <daos_errno.h>
+#include <daos_prop.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -105,6 +108,15 @@ svc_map_behind(void *arg, struct pool_shard *pool, uint32_t version)
 	xs_post(t->engine->sys, &ask->msg);
 }
 
+void
+target_agg_wake(struct target *t)
+{
+	if (t->agg_wanted)
+		return;
+	t->agg_wanted = true;
+	co_waitq_wake_all(&t->agg_wake);
+}
+
 static void
 svc_wrote(void *arg, struct cont_shard *cont)
 {
@@ -112,10 +124,8 @@ svc_wrote(void *arg, struct cont_shard *cont)
 
 	cont->dirty = true;
 	cont->written_ns = xs_now_ns(t->xs);
-	if (!t->agg_wanted) {
-		t->agg_wanted = true;
-		co_waitq_wake_all(&t->agg_wake);
-	}
+	t->wrote_ns = cont->written_ns;
+	target_agg_wake(t);
 }
 
 static const struct obj_svc_ops svc_ops = {
@@ -136,9 +146,38 @@ agg_sleep(struct target *t, uint64_t ms)
 		co_waitq_wait(&t->agg_wake, until);
 }
 
-/* Trim one container; it is entered. */
-static void co_fn
-agg_container(struct target *t, struct cont_shard *cont)
+static bool
+pressed(uint64_t free, uint64_t total)
+{
+	return free < total / 100 * AGG_PRESSURE_PCT;
+}
+
+/* May aggregation work in this pool now? *ret_later: not now, but without being told again. */
+static bool
+agg_allowed(const struct target *t, const struct pool_shard *pool, bool *ret_later)
+{
+	struct vos_space space;
+
+	*ret_later = false;
+	switch (pool->settings.reclaim) {
+	case DAOS_RECLAIM_DISABLED:
+		return false; /* changing that wakes it */
+	case DAOS_RECLAIM_TIME:
+		return true;
+	default:
+		if (t->wrote_ns == 0 || xs_now_ns(t->xs) - t->wrote_ns > AGG_BUSY_MS * 1000000ull)
+			return true;
+		vos_pool_space(pool->vos, &space);
+		*ret_later = !pressed(space.scm_free, space.scm_total) &&
+			     !pressed(space.nvme_free, space.nvme_total);
+		return !*ret_later;
+	}
+}
+
+/* Trim one container; it is entered. Returns whether it was looked at as a whole; if not,
+ * *ret_later says whether to come back by itself. */
+static bool co_fn
+agg_container(struct target *t, struct cont_shard *cont, bool *ret_later)
 {
 	uint64_t real_ns = env_real_ns(xs_env(t->xs));
 	uint64_t below = hlc_from_ns(real_ns - AGG_SETTLED_MS * 1000000ull);
@@ -146,17 +185,60 @@ agg_container(struct target *t, struct cont_shard *cont)
 	bool more = true;
 	int rc;
 
+	*ret_later = false;
 	rc = cont_vos(cont, false, &vos);
 	if (rc != 0 || vos == NULL)
-		return;
+		return true;
 	while (rc == 0 && more && !t->stopping && !cont->dead &&
 	       cont->pool->state == POOL_SHARD_OPEN) {
+		if (!agg_allowed(t, cont->pool, ret_later))
+			return false;
 		rc = vos_aggregate(vos, below, NULL, 0, AGG_BUDGET_US * 1000ull, &more);
 		if (rc == 0 && more)
 			agg_sleep(t, AGG_PAUSE_MS);
 	}
 	if (rc != 0 && rc != -DER_NO_HDL && rc != -DER_SHUTDOWN)
 		log_every(60000, LOG_LVL_WARN, "aggregation: " ERR_F, ERR_P(rc));
+	return true;
+}
+
+/* Pools that were opened since: what was left to do in them. Returns whether some are not open yet.
+ */
+struct survey {
+	struct pool_shard *next;
+	bool opening;
+};
+
+static void
+survey_pick(struct pool_shard *shard, void *arg)
+{
+	struct survey *s = arg;
+
+	if (shard->surveyed || s->next != NULL)
+		return;
+	s->opening = s->opening || shard->state == POOL_SHARD_OPENING;
+	if (pool_shard_reenter(shard) == 0)
+		s->next = shard;
+}
+
+static bool co_fn
+agg_survey(struct target *t)
+{
+	struct survey s = {0};
+	int rc;
+
+	while (!t->stopping) {
+		s.next = NULL;
+		pool_tab_walk(&t->pools, survey_pick, &s);
+		if (s.next == NULL)
+			break;
+		s.next->surveyed = true;
+		rc = cont_tab_survey(&t->conts, s.next);
+		pool_shard_leave(s.next);
+		if (rc != 0 && rc != -DER_SHUTDOWN)
+			log_every(60000, LOG_LVL_WARN, "aggregation: survey: " ERR_F, ERR_P(rc));
+	}
+	return s.opening;
 }
 
 /* One look at every container that was written. Returns whether another look will be needed. */
@@ -164,14 +246,15 @@ static bool co_fn
 agg_round(struct target *t, uint32_t round)
 {
 	struct cont_shard *cont;
-	bool again = false;
+	bool again = agg_survey(t), later;
 
 	while (!t->stopping && (cont = cont_tab_next_dirty(&t->conts, round)) != NULL) {
 		uint64_t written_ns = cont->written_ns;
 
-		agg_container(t, cont);
-		if (cont->written_ns == written_ns &&
-		    xs_now_ns(t->xs) - written_ns > AGG_SETTLED_MS * 1000000ull)
+		if (!agg_container(t, cont, &later))
+			again = again || later;
+		else if (cont->written_ns == written_ns &&
+			 xs_now_ns(t->xs) - written_ns > AGG_SETTLED_MS * 1000000ull)
 			cont->dirty = false;
 		else
 			again = true;
@@ -186,6 +269,7 @@ agg_run(void *arg)
 	struct target *t = arg;
 	uint32_t round = 0;
 
+	t->agg_wanted = true; /* for what was left when the engine stopped */
 	while (!t->stopping) {
 		if (!t->agg_wanted) {
 			co_waitq_wait(&t->agg_wake, 0);

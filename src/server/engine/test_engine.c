@@ -1004,6 +1004,138 @@ body_pools(struct world *w)
 	return 0;
 }
 
+/* --- settings of the pool ----------------------------------------------------------------------
+ */
+
+/* What is free in the NVMe tier of the first target. */
+static uint64_t co_fn
+nvme_free(struct world *w)
+{
+	Eng__PoolQueryReq query = ENG__POOL_QUERY_REQ__INIT;
+	Eng__PoolQueryRep *rep;
+	struct rpc_call call;
+	uint64_t bytes;
+
+	query.pool = (ProtobufCBinaryData){.data = w->pool, .len = 16};
+	assert_int_equal(ctl(w, OPC_ENG_POOL_QUERY, &query.base, &call), 0);
+	rep = eng__pool_query_rep__unpack(NULL, call.reply_len, call.reply);
+	assert_non_null(rep);
+	bytes = rep->targets[0]->nvme_free;
+	eng__pool_query_rep__free_unpacked(rep, NULL);
+	rpc_call_fini(&call);
+	return bytes;
+}
+
+static int co_fn
+settings_push(struct world *w, uint64_t version, uint32_t data_thresh, uint32_t reclaim)
+{
+	Mgmt__PoolSettings *set = w->map->settings;
+
+	if (set == NULL) {
+		set = malloc(sizeof(*set));
+		mgmt__pool_settings__init(set);
+		w->map->settings = set;
+	}
+	set->version = version;
+	set->data_thresh = data_thresh;
+	set->reclaim = reclaim;
+	return map_push(w, w->map);
+}
+
+/* 6,000 bytes in small pieces. */
+static void co_fn
+write_pieces(struct world *w, uint32_t n)
+{
+	uint8_t a[100];
+
+	for (uint32_t i = 0; i < 60; i++) {
+		fill(a, sizeof(a), n * 100 + i);
+		assert_int_equal(
+		    raw_write(&w->raw[0], oid(n), "k", i * sizeof(a), a, sizeof(a), false, 0), 0);
+	}
+}
+
+static int
+body_settings(struct world *w)
+{
+	enum { LEN = 100 * 1024 };
+	uint8_t *a = malloc(LEN);
+	uint64_t before;
+
+	make_pool(w);
+	fresh_cap(w, CAP_READ | CAP_WRITE);
+	fill(a, LEN, 1);
+	/* where values go */
+	before = nvme_free(w);
+	assert_int_equal(settings_push(w, 5, 0, DAOS_RECLAIM_LAZY), 0);
+	assert_int_equal(raw_write(&w->raw[0], oid(1), "k", 0, a, LEN, true, 0), 0);
+	assert_int_equal(nvme_free(w), before);
+	assert_int_equal(settings_push(w, 6, LEN, DAOS_RECLAIM_DISABLED), 0);
+	assert_int_equal(raw_write(&w->raw[0], oid(2), "k", 0, a, LEN, true, 0), 0);
+	assert_int_equal(nvme_free(w), before - LEN);
+	/* older ones that come late change nothing */
+	assert_int_equal(settings_push(w, 5, 0, DAOS_RECLAIM_LAZY), 0);
+	assert_int_equal(raw_write(&w->raw[0], oid(3), "k", 0, a, LEN, true, 0), 0);
+	assert_int_equal(nvme_free(w), before - 2 * LEN);
+	/* aggregation: not allowed; then allowed: the pieces merge and move */
+	assert_int_equal(settings_push(w, 7, 4096, DAOS_RECLAIM_DISABLED), 0);
+	write_pieces(w, 10);
+	before = nvme_free(w);
+	co_sleep_ns(120 * SEC);
+	assert_int_equal(nvme_free(w), before);
+	assert_int_equal(settings_push(w, 8, 4096, DAOS_RECLAIM_LAZY), 0);
+	co_sleep_ns(60 * SEC);
+	assert_int_equal(nvme_free(w), before - 8192);
+	/* what is left to do when the engine stops */
+	assert_int_equal(settings_push(w, 9, 4096, DAOS_RECLAIM_DISABLED), 0);
+	write_pieces(w, 11);
+	free(a);
+	return 0;
+}
+
+/* Lazy: not while somebody writes. */
+static int
+body_lazy(struct world *w)
+{
+	uint64_t before;
+	uint8_t b = 1;
+
+	fresh_cap(w, CAP_READ | CAP_WRITE);
+	assert_int_equal(settings_push(w, 10, 4096, DAOS_RECLAIM_LAZY), 0);
+	before = nvme_free(w);
+	for (uint32_t i = 0; i < 100; i++) {
+		assert_int_equal(raw_put(&w->raw[0], oid(12), "k", &b, 1, 0), 0);
+		co_sleep_ns(SEC);
+	}
+	assert_int_equal(nvme_free(w), before);
+	/* nothing is written after a restart, and yet it goes on */
+	return 0;
+}
+
+static int
+body_left(struct world *w)
+{
+	uint64_t before = nvme_free(w);
+
+	co_sleep_ns(60 * SEC);
+	assert_int_equal(nvme_free(w), before - 8192);
+	return 0;
+}
+
+static void
+test_settings(void **state)
+{
+	struct world w;
+
+	world_open(&w, 11);
+	client_do(&w, body_settings);
+	client_do(&w, body_lazy);
+	engine_down(&w);
+	engine_up(&w);
+	client_do(&w, body_left);
+	world_close(&w);
+}
+
 static void
 test_pools(void **state)
 {
@@ -1358,6 +1490,7 @@ main(void)
 	    cmocka_unit_test(test_maps),
 	    cmocka_unit_test(test_malformed),
 	    cmocka_unit_test(test_pools),
+	    cmocka_unit_test(test_settings),
 	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_flood),
 	    cmocka_unit_test(test_restart),

@@ -691,6 +691,10 @@ pool_prop_set(struct ap *a, struct st_pool *pool, const Mgmt__PropSetReq *req)
 	must0(rc);
 	if (rc == 0 && label != NULL)
 		state_pool_set_label(a->st, pool, label->str);
+	/* what engines need to know goes to them like a new map */
+	if (rc == 0 && (prop_find(req->props, req->n_props, DAOS_PROP_PO_DATA_THRESH) != NULL ||
+			prop_find(req->props, req->n_props, DAOS_PROP_PO_RECLAIM) != NULL))
+		pool->changed_at = ++a->st->sys_version;
 	return rc;
 }
 

@@ -130,6 +130,18 @@ may_set(const struct target *t, const Mgmt__PropSetReq *msg)
 	return true;
 }
 
+static bool
+for_engines(const Mgmt__PropSetReq *msg)
+{
+	size_t i;
+
+	for (i = 0; i < msg->n_props; i++)
+		if (msg->props[i]->type == DAOS_PROP_PO_DATA_THRESH ||
+		    msg->props[i]->type == DAOS_PROP_PO_RECLAIM)
+			return true;
+	return false;
+}
+
 int co_fn
 svc_set_prop(struct mgmt *mgmt, struct ms_req *req)
 {
@@ -183,7 +195,11 @@ svc_set_prop(struct mgmt *mgmt, struct ms_req *req)
 	if (cmd.req.data == NULL)
 		return -DER_NOMEM;
 	mgmt__prop_set_req__pack(&copy, cmd.req.data);
-	return ms_commit(mgmt, &cmd, NULL);
+	rc = ms_commit(mgmt, &cmd, NULL);
+	/* those it does not reach learn of it with a heartbeat */
+	if (rc == 0 && t.cont == NULL && for_engines(msg))
+		ms_map_push(mgmt, pool);
+	return rc;
 }
 
 /* --- attributes ------------------------------------------------------------------------------ */

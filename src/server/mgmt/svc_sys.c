@@ -61,11 +61,18 @@ ms_pool_map_msg(struct mgmt *mgmt, struct arena *a, const struct st_pool *pool)
 {
 	Mgmt__PoolMap *m = arena_alloc(a, sizeof(*m));
 	Mgmt__Target *t = arena_alloc(a, pool->target_nr * sizeof(*t));
+	Mgmt__PoolSettings *set = arena_alloc(a, sizeof(*set));
 	uint32_t i;
 
-	if (m == NULL || t == NULL)
+	if (m == NULL || t == NULL || set == NULL)
 		return NULL;
 	mgmt__pool_map__init(m);
+	mgmt__pool_settings__init(set);
+	set->version = pool->changed_at;
+	set->data_thresh = (uint32_t)prop_num(&pool->props, DAOS_PROP_PO_DATA_THRESH,
+					      DAOS_PROP_PO_DATA_THRESH_DEFAULT);
+	set->reclaim = (uint32_t)prop_num(&pool->props, DAOS_PROP_PO_RECLAIM, DAOS_RECLAIM_LAZY);
+	m->settings = set;
 	m->pool_uuid.data = arena_dup(a, pool->uuid, sizeof(uuid_t));
 	m->pool_uuid.len = sizeof(uuid_t);
 	m->version = pool->map_version;
@@ -90,7 +97,8 @@ ms_pool_map_msg(struct mgmt *mgmt, struct arena *a, const struct st_pool *pool)
 		if (r == NULL)
 			return NULL;
 		/* Only what placement and addressing need: a map stays equal while its version
-		 * does, so what changes without one (who is silent, who was stopped) is not in it.
+		 * does (its settings aside), so what changes without one (who is silent, who was
+		 * stopped) is not in it.
 		 */
 		mgmt__rank__init(r);
 		r->rank = rank->rank;

@@ -67,6 +67,8 @@ struct tc_node {
 	uint32_t rank;
 	uint64_t sys_version;
 	uint32_t map_nr; /* maps heard of */
+	uint64_t settings_version;
+	uint32_t data_thresh, reclaim;
 	uint64_t scm_total;
 	uuid_t pools[TC_POOLS];
 	uint32_t pool_nr;
@@ -221,9 +223,30 @@ tc_on_cont_destroy(struct rpc_in *in, void *arg)
 	rpc_reply(in, 0, NULL, 0);
 }
 
+/* The pool's settings, as engines take them. */
+static inline void
+tc_saw_settings(struct tc_node *n, const Mgmt__PoolMap *map)
+{
+	assert_non_null(map->settings);
+	if (map->settings->version <= n->settings_version)
+		return;
+	n->settings_version = map->settings->version;
+	n->data_thresh = map->settings->data_thresh;
+	n->reclaim = map->settings->reclaim;
+}
+
 static inline void
 tc_on_map_push(struct rpc_in *in, void *arg)
 {
+	Eng__MapPushReq *req = eng__map_push_req__unpack(NULL, in->body_len, in->body);
+	Mgmt__PoolMap *map;
+
+	assert_non_null(req);
+	map = mgmt__pool_map__unpack(NULL, req->pool_map.len, req->pool_map.data);
+	assert_non_null(map);
+	tc_saw_settings(arg, map);
+	mgmt__pool_map__free_unpacked(map, NULL);
+	eng__map_push_req__free_unpacked(req, NULL);
 	rpc_reply(in, 0, NULL, 0);
 }
 
@@ -277,6 +300,8 @@ tc_join(struct tc_node *n)
 		n->rank = rep->rank;
 		n->sys_version = rep->sys_version;
 		n->map_nr += rep->n_maps;
+		for (size_t i = 0; i < rep->n_maps; i++)
+			tc_saw_settings(n, rep->maps[i]);
 		ms_conn_set_uris(n->ms, (const char *const *)rep->replica_uris,
 				 rep->n_replica_uris);
 		protobuf_c_message_free_unpacked(msg, NULL);
@@ -305,6 +330,8 @@ tc_beat(struct tc_node *n, bool *ret_rejoin)
 			assert_int_equal(rep->lease_ms, LEASE_MS);
 			n->sys_version = rep->sys_version;
 			n->map_nr += rep->n_maps;
+			for (size_t i = 0; i < rep->n_maps; i++)
+				tc_saw_settings(n, rep->maps[i]);
 		}
 		protobuf_c_message_free_unpacked(msg, NULL);
 	}

@@ -596,6 +596,31 @@ nonsense(void *arg)
 	return 0;
 }
 
+/* What engines need to know of the properties reaches them at once; those that are away, later. */
+static void
+check_settings(struct tc *tc)
+{
+	uint32_t away = (leader_node(tc) + 1) % 3;
+	uint32_t i;
+
+	assert_int_equal(set_prop(tc, "", DAOS_PROP_PO_DATA_THRESH, 0), 0);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(tc->nodes[i].data_thresh, 0);
+		assert_int_equal(tc->nodes[i].reclaim, DAOS_RECLAIM_LAZY);
+	}
+	tc_crash(tc, away);
+	assert_int_equal(set_prop(tc, "", DAOS_PROP_PO_RECLAIM, DAOS_RECLAIM_DISABLED), 0);
+	assert_int_equal(set_prop(tc, "", DAOS_PROP_PO_DATA_THRESH, UINT32_MAX), 0);
+	tc_up(tc, away);
+	tc_settle(tc, 3, 3);
+	co_sleep_ns(2000000000ull);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(tc->nodes[i].data_thresh, UINT32_MAX);
+		assert_int_equal(tc->nodes[i].reclaim, DAOS_RECLAIM_DISABLED);
+	}
+	assert_int_equal(set_prop(tc, "", DAOS_PROP_PO_RECLAIM, 9), -DER_INVAL);
+}
+
 static void
 body_shown(struct tc *tc)
 {
@@ -616,6 +641,7 @@ body_shown(struct tc *tc)
 	assert_int_equal(tc_cont_open(tc, pool, ph, "home", ch, DAOS_COO_RW, NULL, NULL), 0);
 	assert_int_equal(set_prop(tc, "", DAOS_PROP_PO_SPACE_RB, 7), 0);
 	assert_int_equal(set_prop(tc, "", DAOS_PROP_PO_SPACE_RB, 101), -DER_INVAL);
+	check_settings(tc);
 	assert_int_equal(get_prop(tc, "", DAOS_PROP_PO_SPACE_RB, &nr), 7);
 	assert_true(nr >= DAOS_PROP_PO_NUM - 1); /* all but the list of service ranks */
 	assert_int_equal(set_prop(tc, "home", DAOS_PROP_CO_STATUS, 0), 0);

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include <daos_errno.h>
+#include <daos_prop.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -102,6 +103,7 @@ shard_add(struct pool_tab *tab, const uuid_t uuid, struct pool_shard **ret_shard
 	shard->tab = tab;
 	uuid_copy(shard->uuid, uuid);
 	shard->state = POOL_SHARD_OPENING;
+	shard->settings.reclaim = DAOS_RECLAIM_LAZY;
 	shard->refs = 1;
 	co_waitq_init(&shard->idle);
 	htable_insert(&tab->shards, &shard->node, uuid_hash(uuid));
@@ -114,6 +116,27 @@ shard_remove(struct pool_shard *shard)
 {
 	htable_remove(&shard->tab->shards, &shard->node);
 	pool_shard_put(shard);
+}
+
+static void
+settings_apply(struct pool_shard *shard)
+{
+	const struct pool_settings *s = &shard->settings;
+
+	if (s->version != 0 && shard->vos != NULL)
+		vos_pool_set_data_thresh(shard->vos,
+					 s->data_thresh != 0 ? s->data_thresh : VOS_THRESH_SCM);
+}
+
+void
+pool_tab_set_settings(struct pool_tab *tab, const uuid_t uuid, const struct pool_settings *settings)
+{
+	struct pool_shard *shard = pool_shard_find(tab, uuid);
+
+	if (shard == NULL || settings->version <= shard->settings.version)
+		return;
+	shard->settings = *settings;
+	settings_apply(shard);
 }
 
 static int co_fn
@@ -132,6 +155,8 @@ shard_vos_open(struct pool_shard *shard, const struct pool_shard_conf *conf)
 	rc = vos_pool_open(shard->tab->dir, shard->tab->xs, &vc, &shard->vos);
 	if (rc != 0)
 		shard->vos = NULL;
+	else
+		settings_apply(shard); /* they may have come meanwhile */
 	return rc;
 }
 

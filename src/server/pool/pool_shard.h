@@ -29,6 +29,13 @@ struct pool_tab {
 	struct htable shards;
 };
 
+/* What the pool's properties say to its shards. */
+struct pool_settings {
+	uint64_t version;     /* newer ones replace older ones; 0 = none came yet */
+	uint32_t data_thresh; /* property data_thresh: 0 = nothing goes to the NVMe tier */
+	uint32_t reclaim;     /* DAOS_RECLAIM_* */
+};
+
 struct pool_shard {
 	struct hnode node;
 	struct pool_tab *tab;
@@ -38,9 +45,11 @@ struct pool_shard {
 	uint32_t refs;    /* memory: the table has one */
 	uint32_t user_nr; /* operations under way; the pool is closed only without any */
 	struct co_waitq idle;
-	struct vos_pool *vos;   /* while OPEN and CLOSING */
-	struct pool_map *map;   /* NULL until the first one came */
-	uint32_t map_ver;       /* 0 without a map */
+	struct vos_pool *vos; /* while OPEN and CLOSING */
+	struct pool_map *map; /* NULL until the first one came */
+	uint32_t map_ver;     /* 0 without a map */
+	struct pool_settings settings;
+	bool surveyed;          /* aggregation knows what was left to do when it was opened */
 	uint64_t map_asked_ns;  /* when a newer map was last asked for */
 	uint32_t map_asked_ver; /* and for which version */
 };
@@ -84,6 +93,8 @@ void pool_shard_put(struct pool_shard *shard);
 
 /* Take a map if it is newer than the shard's; ignored when the shard is not here. */
 void pool_tab_set_map(struct pool_tab *tab, struct pool_map *map);
+void pool_tab_set_settings(struct pool_tab *tab, const uuid_t uuid,
+			   const struct pool_settings *settings);
 /* Some shard of the table, NULL when it is empty. */
 struct hnode *pool_tab_first(struct pool_tab *tab);
 /* Calls fn for each shard; fn must not yield. */
