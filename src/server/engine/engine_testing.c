@@ -65,7 +65,13 @@ void
 raw_cap(struct raw *r, const uuid_t pool, const uuid_t cont, uint64_t rights, uint64_t expires_ms,
 	const uint8_t key[CAP_KEY_BYTES])
 {
-	struct capability cap = {.rights = rights, .expires_ms = expires_ms};
+	struct capability cap = {
+	    .rights = rights,
+	    .expires_ms = expires_ms,
+	    .csum_type = r->csum_type,
+	    .csum_chunk = 32 << 10,
+	    .csum_verify = true,
+	};
 
 	uuid_copy(cap.pool, pool);
 	uuid_copy(cap.cont, cont);

@@ -14,7 +14,8 @@ struct raw {
 	struct rpc_ep *ep;
 	struct rpc_peer *peer; /* of the target asked */
 	uint8_t cap[CAP_BYTES];
-	bool send_cap; /* whole */
+	bool send_cap;      /* whole */
+	uint32_t csum_type; /* the container's; chunks of 32 KiB, checked by the server */
 	uint32_t map_ver;
 	uint64_t hlc;
 	uint64_t client[2];

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <daos_prop.h>
+
 #include "base/hash.h"
 #include "base/log.h"
 #include "net/fabric/sim.h"
@@ -1254,6 +1256,66 @@ test_flood(void **state)
 	world_close(&w);
 }
 
+/* --- checksums --- */
+
+/* The container's checksums are made by the engine that stores, and compared when it reads. */
+static int
+body_csum(struct world *w)
+{
+	enum { LEN = 100000 };
+	struct raw *r = &w->raw[0];
+	uint8_t *a = malloc(LEN), *b = malloc(LEN);
+	uint64_t size, data;
+
+	fill(a, LEN, 4);
+	if (w->stage == 0)
+		make_pool(w);
+	r->csum_type = DAOS_PROP_CO_CSUM_CRC32;
+	fresh_cap(w, CAP_READ | CAP_WRITE);
+	if (w->stage == 0) {
+		assert_int_equal(raw_write(r, oid(1), "k", 0, a, LEN, true, 0), 0);
+		assert_int_equal(raw_put(r, oid(2), "k", a, 300, 0), 0);
+		assert_int_equal(raw_put(r, oid(3), "k", a, LEN, 0), 0);
+		assert_int_equal(raw_read(r, oid(1), "k", 0, b, LEN, true, 0, &size, &data), 0);
+	} else {
+		assert_int_equal(raw_read(r, oid(1), "k", 0, b, LEN, true, 0, &size, &data),
+				 -DER_CSUM);
+		assert_int_equal(raw_read(r, oid(1), "k", 50000, b, 10, false, 0, &size, &data),
+				 -DER_CSUM);
+		assert_int_equal(raw_get(r, oid(3), "k", b, LEN, &size), -DER_CSUM);
+		/* the blocks are rotten, the heap is not */
+		assert_int_equal(raw_get(r, oid(2), "k", b, 300, &size), 0);
+		assert_memory_equal(a, b, 300);
+		/* written again, it can be read again */
+		assert_int_equal(raw_write(r, oid(1), "k", 0, a, LEN, true, 0), 0);
+		assert_int_equal(raw_read(r, oid(1), "k", 0, b, LEN, true, 0, &size, &data), 0);
+		assert_memory_equal(a, b, LEN);
+	}
+	free(a);
+	free(b);
+	return 0;
+}
+
+static void
+test_csum(void **state)
+{
+	char uuid[37], name[64];
+	struct world w;
+	uint64_t byte;
+
+	world_open(&w, 12);
+	client_do(&w, body_csum);
+	engine_down(&w);
+	uuid_unparse_lower(w.pool, uuid);
+	snprintf(name, sizeof(name), "%s.0.data", uuid);
+	for (byte = 0; byte < NVME_BYTES; byte += 4096)
+		assert_int_equal(mem_disk_flip_bit(w.disk, name, byte * 8 + 1000), 0);
+	engine_up(&w);
+	w.stage = 1;
+	client_do(&w, body_csum);
+	world_close(&w);
+}
+
 /* --- crashes --- */
 
 static uint64_t epoch_before;
@@ -1493,6 +1555,7 @@ main(void)
 	    cmocka_unit_test(test_settings),
 	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_flood),
+	    cmocka_unit_test(test_csum),
 	    cmocka_unit_test(test_restart),
 	    cmocka_unit_test(test_pool_crash_points),
 	    cmocka_unit_test(test_wrong_storage),
