@@ -29,7 +29,7 @@ enum {
 	DFUSE_MAX_IO = 1 << 20, /* bytes of one read or write request */
 	NODE_BUCKETS = 1 << 16,
 	READDIR_BATCH = 128,
-	TOLD_US = 200, /* how long attributes told by a lookup answer the next question for them */
+	TOLD_US = 1000, /* how long attributes told by a lookup answer the next question for them */
 };
 
 /* How long the kernel may believe what it was told, in seconds. */
