@@ -150,10 +150,10 @@ cont_put(struct cont_shard *cont)
 }
 
 static int
-cont_get(struct cont_tab *tab, struct pool_shard *pool, const struct capability *cap,
-	 struct cont_shard **ret_cont)
+cont_get(struct cont_tab *tab, struct pool_shard *pool, const uuid_t uuid,
+	 const struct vos_cont_conf *conf, struct cont_shard **ret_cont)
 {
-	struct cont_shard *cont = cont_find(tab, pool->uuid, cap->cont);
+	struct cont_shard *cont = cont_find(tab, pool->uuid, uuid);
 
 	if (cont == NULL) {
 		cont = mem_new(struct cont_shard);
@@ -162,15 +162,11 @@ cont_get(struct cont_tab *tab, struct pool_shard *pool, const struct capability 
 		cont->tab = tab;
 		cont->pool = pool;
 		pool_shard_ref(pool);
-		uuid_copy(cont->uuid, cap->cont);
-		cont->conf = (struct vos_cont_conf){
-		    .csum_type = cap->csum_type,
-		    .csum_chunk = cap->csum_chunk,
-		    .csum_verify = cap->csum_verify,
-		};
+		uuid_copy(cont->uuid, uuid);
+		cont->conf = *conf;
 		cont->refs = 1;
 		co_mutex_init(&cont->opening);
-		htable_insert(&tab->conts, &cont->node, cont_hash(pool->uuid, cap->cont));
+		htable_insert(&tab->conts, &cont->node, cont_hash(pool->uuid, uuid));
 	}
 	cont->refs++;
 	*ret_cont = cont;
@@ -279,6 +275,7 @@ static int
 cap_learn(struct cont_tab *tab, const uint8_t *encoded, uint32_t len, uint64_t now_ms,
 	  struct cap_ent **ret_ent)
 {
+	struct vos_cont_conf conf;
 	struct pool_shard *pool;
 	struct capability cap;
 	struct cap_ent *e;
@@ -294,8 +291,13 @@ cap_learn(struct cont_tab *tab, const uint8_t *encoded, uint32_t len, uint64_t n
 	rc = pool_shard_enter(tab->pools, cap.pool, &pool);
 	if (rc != 0)
 		return rc;
+	conf = (struct vos_cont_conf){
+	    .csum_type = cap.csum_type,
+	    .csum_chunk = cap.csum_chunk,
+	    .csum_verify = cap.csum_verify,
+	};
 	e = mem_new(struct cap_ent);
-	rc = e == NULL ? -DER_NOMEM : cont_get(tab, pool, &cap, &e->cont);
+	rc = e == NULL ? -DER_NOMEM : cont_get(tab, pool, cap.cont, &conf, &e->cont);
 	pool_shard_leave(pool);
 	if (rc != 0) {
 		free(e);
@@ -494,6 +496,7 @@ survey_cb(const uuid_t uuid, void *arg)
 static int co_fn
 survey_one(struct cont_tab *tab, struct pool_shard *pool, const uuid_t uuid)
 {
+	struct vos_cont_conf conf;
 	struct cont_shard *cont;
 	struct vos_cont *vos;
 	bool settled;
@@ -503,10 +506,11 @@ survey_one(struct cont_tab *tab, struct pool_shard *pool, const uuid_t uuid)
 	if (rc != 0)
 		return rc == -DER_NONEXIST ? 0 : rc;
 	settled = vos_cont_settled(vos);
+	vos_cont_conf_get(vos, &conf);
 	vos_cont_close(vos);
 	if (settled || dead_find(tab, pool->uuid, uuid) != NULL)
 		return 0;
-	rc = cont_get(tab, pool, uuid, &cont);
+	rc = cont_get(tab, pool, uuid, &conf, &cont);
 	if (rc != 0)
 		return rc;
 	rc = cont_vos(cont, false, &vos);
