@@ -8,6 +8,8 @@
  * interrupted in the same way, up to three times. Then:
  *
  *   - every operation that was acknowledged is there, and equal to the reference model at latest;
+ *   - an intent that was acknowledged is there and undecided until it is decided; it is seen if,
+ * and only if, it is committed;
  *   - an operation that was under way is there as a whole or not at all, and repeating it under its
  *     identity says which;
  *   - a container whose creation (destruction) was acknowledged is there (gone);
@@ -44,9 +46,13 @@ enum {
 	STATES_DEFAULT = 700,
 };
 
+/* How far an operation is that goes by way of an intent; what was acknowledged holds. */
+enum phase { PLAIN, PREPARING, PREPARED, COMMITTING, ABORTING };
+
 /* One operation whose outcome is not known. */
 struct flight {
 	bool on;
+	enum phase phase;
 	struct vm_op op;
 	struct vos_opid id;
 };
@@ -111,6 +117,74 @@ power_off(struct run *r, const char *what, int rc)
 	return true;
 }
 
+static struct vos_dtx_ref
+flight_ref(const struct flight *f)
+{
+	return (struct vos_dtx_ref){
+	    .id = {.client = {f->id.client[0], f->id.client[1]}, .seq = f->id.seq},
+	    .map_ver = 1,
+	    .attempt = 1,
+	    .epoch = f->op.epoch,
+	};
+}
+
+static int co_fn
+flight_prepare(struct run *r, struct flight *f)
+{
+	struct vos_dtx_ref ref = flight_ref(f);
+	struct vm_built *b;
+	struct vos_op op;
+	int rc;
+
+	rc = vm_build(r->cont, &f->op, &b);
+	if (rc != 0)
+		return rc;
+	op = *vm_built_op(b);
+	rc = vos_dtx_prepare(r->cont, &ref, 1, "who", 3, &op, 1, NULL);
+	if (op.kind == VOS_OP_UPDATE)
+		vos_update_cancel(op.up);
+	vm_built_free(b);
+	return rc;
+}
+
+/* Commit or abort what is prepared; acknowledged, it is over. */
+static int co_fn
+flight_decide(struct run *r, struct flight *f, bool commit)
+{
+	struct vos_dtx_ref ref = flight_ref(f);
+	int rc;
+
+	f->phase = commit ? COMMITTING : ABORTING;
+	rc = commit ? vos_dtx_commit(r->cont, &ref) : vos_dtx_abort(r->cont, &ref);
+	if (rc != 0)
+		return rc;
+	if (commit)
+		vm_apply(r->model, &f->op);
+	f->on = false;
+	return 0;
+}
+
+/* An operation by way of an intent. */
+static bool co_fn
+one_intent(struct run *r, struct flight *f)
+{
+	int want = vm_expect(r->model, &f->op), rc;
+
+	f->phase = PREPARING;
+	rc = flight_prepare(r, f);
+	if (rc != want)
+		return !power_off(r, "answer to a prepare", rc);
+	if (rc != 0) {
+		f->on = false;
+		return true;
+	}
+	f->phase = PREPARED;
+	if (vm_below(&r->rng, 2))
+		co_sleep_ns(vm_below(&r->rng, 1000000));
+	rc = flight_decide(r, f, vm_below(&r->rng, 4) != 0);
+	return rc == 0 || !power_off(r, "decision of an intent", rc);
+}
+
 /* Do one operation, or the one left over. False: the power is off. */
 static bool co_fn
 one_op(struct run *r, uint32_t i)
@@ -119,6 +193,7 @@ one_op(struct run *r, uint32_t i)
 	int want, rc;
 
 	if (!f->on) {
+		f->phase = PLAIN;
 		vm_op_random(&r->rng, ++r->epoch, MAX_BYTES, &f->op);
 		/* late ones too; but a late condition may be refused for want of history */
 		if (f->op.cond == 0)
@@ -126,6 +201,11 @@ one_op(struct run *r, uint32_t i)
 		f->op.obj = i;
 		f->id = (struct vos_opid){.client = {7, i}, .seq = ++r->seq, .low_seq = 1};
 		f->on = true;
+		if (vm_below(&r->rng, 3) == 0) {
+			/* above all there is of its object */
+			f->op.epoch = ++r->epoch;
+			return one_intent(r, f);
+		}
 	}
 	want = vm_expect(r->model, &f->op);
 	rc = vm_run(r->cont, &f->op, &f->id);
@@ -307,6 +387,54 @@ scenario(void *arg)
 /* --- the check
  * --------------------------------------------------------------------------------------- */
 
+/* An intent is there if its prepare was acknowledged, its operation is seen if, and only if, it is
+ * committed. */
+static int co_fn
+check_intent(struct run *r, uint32_t i)
+{
+	struct flight *f = &r->flight[i];
+	struct vos_dtx_ref ref = flight_ref(f);
+	enum vos_dtx_state s;
+	struct vos_dtx_info info;
+	struct vm_model *m;
+	int rc;
+
+	rc = vos_dtx_status(r->cont, &ref.id, &info);
+	if (rc != 0)
+		return rc;
+	s = info.state;
+	if (s != VOS_DTX_PREPARED && !(f->phase == PREPARING && s == VOS_DTX_UNKNOWN) &&
+	    !(f->phase == COMMITTING && s == VOS_DTX_COMMITTED) &&
+	    !(f->phase == ABORTING && s == VOS_DTX_ABORTED)) {
+		fprintf(stderr, "intent in phase %d is in state %d\n", f->phase, s);
+		return -DER_MISC;
+	}
+	m = vm_clone(r->model);
+	if (s == VOS_DTX_COMMITTED)
+		vm_apply(m, &f->op);
+	rc = vm_compare(m, r->cont, UINT64_MAX, i, &r->rng, false);
+	vm_destroy(m);
+	return rc;
+}
+
+/* Decide what is left undecided, in the way it was begun if it was. */
+static int co_fn
+resolve_intent(struct run *r, uint32_t i)
+{
+	struct flight *f = &r->flight[i];
+	struct vos_dtx_ref ref = flight_ref(f);
+	struct vos_dtx_info info;
+	int rc;
+
+	rc = vos_dtx_status(r->cont, &ref.id, &info);
+	if (rc == 0 && info.state == VOS_DTX_UNKNOWN)
+		f->on = false; /* never prepared */
+	else if (rc == 0)
+		rc = flight_decide(
+		    r, f, f->phase == COMMITTING || (f->phase != ABORTING && vm_below(&r->rng, 2)));
+	return rc != 0 ? rc : vm_compare(r->model, r->cont, UINT64_MAX, i, &r->rng, false);
+}
+
 /* The object of a worker: as the model says, or with the operation that was under way. */
 static int co_fn
 check_obj(struct run *r, uint32_t i)
@@ -315,6 +443,8 @@ check_obj(struct run *r, uint32_t i)
 	struct vm_model *with;
 	int rc, rc2, want;
 
+	if (f->on && f->phase != PLAIN)
+		return check_intent(r, i);
 	rc = vm_compare(r->model, r->cont, UINT64_MAX, i, &r->rng, f->on);
 	if (!f->on || rc < 0)
 		return rc;
@@ -341,6 +471,8 @@ resolve(struct run *r, uint32_t i)
 
 	if (!f->on)
 		return 0;
+	if (f->phase != PLAIN)
+		return resolve_intent(r, i);
 	want = vm_expect(r->model, &f->op);
 	rc = vm_run(r->cont, &f->op, &f->id);
 	if (rc == -DER_TX_RESTART) { /* an aggregation went by */

@@ -542,6 +542,40 @@ test_full_main(void *arg)
 	return vos_pool_verify(f->t.pool);
 }
 
+/* Another record size, and its removal by a discard: the old size is the size again. */
+static int
+test_discard_main(void *arg)
+{
+	struct fix *f = arg;
+	daos_recx_t recx = {.rx_idx = 0, .rx_nr = 16};
+	static char data[16 * 8];
+	struct vos_conflict c;
+	bool more;
+
+	check_rc(tput(f->cont, f->oid, 10, 0, skey("d"), "a", &recx, 1, data, 16, NULL), 0);
+	check_rc(tput(f->cont, f->oid, 10, 0, skey("e"), "a", &recx, 1, data, 16, NULL), 0);
+	check_rc(vos_punch(f->cont, &f->oid, 20, 0, &(daos_key_t[]){skey("d")}[0], NULL, 0, NULL),
+		 0);
+	check_rc(tput(f->cont, f->oid, 30, 0, skey("d"), "a", &recx, 8, data, 128, NULL), 0);
+	check_rc(prep(f, dref(1, 1, 31), "d", "b", SINGLE, 10, 0, 'x', &c), 0);
+	check_rc(prep(f, dref(2, 1, 14), "d", "b", SINGLE, 10, 0, 'y', &c), -DER_TX_RESTART);
+	check_rc(vos_discard(f->cont, &f->oid, 15, 1000000000, &more), -DER_BUSY);
+	do
+		check_rc(vos_discard(f->cont, NULL, 15, 0, &more), 0);
+	while (more);
+	check(state_of(f, 1) == VOS_DTX_ABORTED);
+	check_rc(vos_pool_verify(f->t.pool), 0);
+	check(get_at(f, UINT64_MAX, "d", "a", 3) == 0); /* byte 0 is there: no hole */
+	check_rc(tput(f->cont, f->oid, 40, 0, skey("d"), "a", &recx, 8, data, 128, NULL),
+		 -DER_INVAL);
+	check_rc(tput(f->cont, f->oid, 40, 0, skey("d"), "a", &recx, 1, data, 16, NULL), 0);
+	/* what was not touched since keeps its epochs, what was has lower ones */
+	check_rc(vos_discard(f->cont, NULL, 5, 1000000000, &more), 0);
+	check_rc(list_at(f, VOS_LIST_OBJ, "", UINT64_MAX, NULL), 0);
+	check_rc(vos_obj_max_epoch(f->cont, &f->oid, &(uint64_t){0}), -DER_NONEXIST);
+	return vos_pool_verify(f->t.pool);
+}
+
 /* A container goes with intents in it: nothing stays. */
 static int
 test_destroy_main(void *arg)
@@ -638,6 +672,12 @@ test_full(void **state)
 }
 
 static void
+test_discard(void **state)
+{
+	run(test_discard_main, 16 << 20, 0);
+}
+
+static void
 test_destroy(void **state)
 {
 	run(test_destroy_main, 16 << 20, 0);
@@ -650,6 +690,7 @@ main(void)
 	    cmocka_unit_test(test_life),       cmocka_unit_test(test_order),
 	    cmocka_unit_test(test_timestamps), cmocka_unit_test(test_ops),
 	    cmocka_unit_test(test_full),       cmocka_unit_test(test_destroy),
+	    cmocka_unit_test(test_discard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,6 +26,7 @@ enum {
 	COST_SKIP = 1,
 	STEP_COST = 64 * COST_RECORD,
 	STEP_LOG_BYTES = 256 << 10,
+	REC_SIZE_LOOK = 64,       /* segments looked at for the size of records */
 	PAUSED = VOS_TRIM_PAUSED, /* result of the walk functions */
 };
 
@@ -618,6 +619,35 @@ merge_worth(struct walk *w, uint64_t akey, bool *ret_worth)
 	return 0;
 }
 
+/* The newest write may be gone: the size of records is that of what is left. */
+static int
+rec_size_set(struct walk *w, uint64_t akey)
+{
+	struct vos_seg_iter it;
+	struct vos_krec k;
+	struct vos_seg seg;
+	uint32_t size = 0, left = REC_SIZE_LOOK;
+	int rc;
+
+	rc = vos_krec_get(w->t->heap, akey, VOS_KEY_AKEY, &k);
+	if (rc != 0 || k.child == 0 || k.tag == VOS_CHILD_SV)
+		return rc;
+	rc = vos_seg_iter_init(&it, w->t->heap, &k);
+	if (rc == 0)
+		rc = vos_seg_iter_seek(&it, BTREE_FIRST, 0);
+	while (rc == 0 && size == 0 && left-- > 0) {
+		rc = vos_seg_iter_get(&it, &seg);
+		if (rc == 0)
+			size = seg.df.ver.rec_size;
+		if (rc == 0 && size == 0)
+			rc = vos_seg_iter_next(&it);
+	}
+	vos_seg_iter_fini(&it);
+	if (rc != 0 && rc != -DER_NONEXIST)
+		return rc;
+	return size == 0 || size == k.rec_size ? 0 : vos_krec_set_rec_size(w->t, akey, size);
+}
+
 static int
 trim_akey(struct walk *w, uint64_t akey, struct vos_punches p, bool *ret_gone)
 {
@@ -635,6 +665,8 @@ trim_akey(struct walk *w, uint64_t akey, struct vos_punches p, bool *ret_gone)
 		rc = trim_single(w, akey, &k, &p);
 	else if (k.child != 0 && !w->pos->merged)
 		rc = trim_array(w, akey, &p);
+	if (rc == 0 && w->trim->mode == VOS_TRIM_ABOVE)
+		rc = rec_size_set(w, akey);
 	if (rc != 0)
 		return rc;
 	if (w->trim->mode == VOS_TRIM_BELOW && !w->pos->merged) {
