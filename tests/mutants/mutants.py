@@ -109,6 +109,8 @@ MUTANTS = [
      "|| sum->crc != heap_sum_crc(sum))", ")", "heap;faults"),
     ("dirty pages may be dropped from memory", PG,
      "if (page->dirty || page->writing || page->pin_nr > 0)", "if (page->writing || page->pin_nr > 0)", "heap;vos_model"),
+    ("pages loaded for the log may be dropped before it is applied", PG,
+     "if (heap->conf.resident_max != 0 && !heap->replaying &&", "if (heap->conf.resident_max != 0 &&", "heap"),
     ("pages being written may be dropped from memory", PG,
      "if (page->dirty || page->writing || page->pin_nr > 0)", "if (page->dirty || page->pin_nr > 0)",
      "heap;heap_crash;points scm"),

@@ -123,6 +123,8 @@ struct heap {
 	bool ckpt_want;
 	bool ckpt_full; /* everything, not only what is older than the start */
 	bool stopping;
+	/* what was loaded for the log must stay until the log has been applied to it */
+	bool replaying;
 	uint64_t ckpt_started, ckpt_done;
 	uint64_t dw_seq;
 

@@ -402,7 +402,7 @@ heap_fault(struct heap *heap, uint64_t off, uint64_t len)
 	assert(!heap->tx.open);
 	idx = off / HEAP_PAGE;
 	last = (off + len - 1) / HEAP_PAGE;
-	if (heap->conf.resident_max != 0 &&
+	if (heap->conf.resident_max != 0 && !heap->replaying &&
 	    (uint64_t)heap->resident_nr * HEAP_PAGE > heap->conf.resident_max)
 		evict(heap, 2 * (last - idx + 1));
 	while (idx <= last) {

@@ -184,10 +184,12 @@ heap_replay(void *arg, const struct wal_replay_batch *batches, uint32_t batch_nr
 		return -DER_NOMEM;
 	for (i = 0; rc == 0 && i < batch_nr; i++)
 		rc = for_each_rec(heap, &batches[i], true, mark_rec, want);
+	heap->replaying = true;
 	if (rc == 0)
 		rc = heap_load_marked(heap, want);
 	for (i = 0; rc == 0 && i < batch_nr; i++)
 		rc = for_each_rec(heap, &batches[i], false, apply_rec, NULL);
+	heap->replaying = false;
 	free(want);
 	return rc;
 }

@@ -571,11 +571,74 @@ test_hooks(void **state)
 	assert_int_equal(xs_call(f->xs, do_hooks, f), 0);
 }
 
+/* --- replay of more than may be in memory
+ * ----------------------------------------------------------- */
+
+enum { MANY = 3000 };
+
+struct many {
+	struct fixture *f;
+	uint64_t off[MANY];
+	uint32_t i;
+};
+
+static int
+many_make(struct heap_tx *tx, void *arg)
+{
+	struct many *m = arg;
+
+	return heap_alloc(tx, HEAP_PAGE, 0, &m->off[m->i]);
+}
+
+static int
+many_fill(struct heap_tx *tx, void *arg)
+{
+	struct many *m = arg;
+	uint32_t word = 0x5eed0000 + m->i;
+
+	return heap_tx_write(tx, m->off[m->i] + 128, &word, sizeof(word));
+}
+
+static int
+do_many(void *arg)
+{
+	struct many *m = arg;
+	struct fixture *f = m->f;
+	uint64_t lsn = 0;
+	uint32_t word;
+
+	for (m->i = 0; m->i < MANY; m->i++)
+		assert_int_equal(heap_tx_run(f->heap, 8192, HEAP_PAGE, 0, many_make, m, &lsn), 0);
+	assert_int_equal(heap_checkpoint(f->heap), 0);
+	for (m->i = 0; m->i < MANY; m->i++)
+		assert_int_equal(heap_tx_run(f->heap, 0, 0, 0, many_fill, m, &lsn), 0);
+	assert_int_equal(heap_wait_durable(f->heap, lsn), 0);
+	heap_close(f->heap, false);
+	f->conf.resident_max = 64 * HEAP_PAGE;
+	assert_int_equal(heap_open(&f->conf, f->pages, f->log, &f->heap), 0);
+	for (m->i = 0; m->i < MANY; m->i++) {
+		assert_int_equal(heap_fault(f->heap, m->off[m->i], HEAP_PAGE), 0);
+		memcpy(&word, (uint8_t *)heap_ptr(f->heap, m->off[m->i]) + 128, sizeof(word));
+		assert_int_equal(word, 0x5eed0000 + m->i);
+	}
+	return 0;
+}
+
+/* Pages wait for what the log says of them, however few may be in memory. */
+static void
+test_replay_many(void **state)
+{
+	struct many m = {.f = *state};
+
+	assert_int_equal(xs_call(m.f->xs, do_many, &m), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_basic, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_replay_many, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_model, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_full, setup, teardown),
