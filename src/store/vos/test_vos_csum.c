@@ -20,6 +20,7 @@ struct cs {
 	uint64_t seed;
 	uint32_t rec_size;
 	bool keep_all;
+	uint64_t cache_bytes; /* 0: as usual */
 	uint8_t *want, *got;
 	/* what was reported */
 	uint32_t event_nr;
@@ -102,6 +103,8 @@ static void
 run(int (*fn)(void *), struct cs *c)
 {
 	tpool_init(&c->t, 32 << 20, 64 << 20);
+	if (c->cache_bytes != 0)
+		c->t.conf.cache_bytes = c->cache_bytes;
 	tpool_run(&c->t, fn, c);
 	tpool_fini(&c->t);
 }
@@ -752,6 +755,55 @@ test_trust(void **state)
 	run(trust, &c);
 }
 
+/* Blocks that are trusted when a fetch looks, but leave memory for what else it reads. */
+static int
+evicted(void *arg)
+{
+	enum { HALF = 2 << 20 };
+	struct cs *c = arg;
+	daos_recx_t a = {.rx_idx = 0, .rx_nr = HALF}, b = {.rx_idx = HALF, .rx_nr = HALF};
+	daos_recx_t both = {.rx_idx = 0, .rx_nr = 2 * HALF};
+	uint8_t *data = malloc(2 * HALF), *got = malloc(2 * HALF);
+	struct runs *runs = malloc(sizeof(*runs));
+	daos_key_t k = skey("dkey");
+	uint64_t at, i;
+
+	check_rc(cs_open(c), 0);
+	fill(data, 2 * HALF, 6);
+	check_rc(tput(c->cont, oid, 101, 0, k, "array", &b, 1, data + HALF, HALF, NULL), 0);
+	check_rc(runs_of(c, "array", runs), 0);
+	at = runs->v[0].off + 12345;
+	check_rc(tput(c->cont, oid, 102, 0, k, "array", &a, 1, data, HALF, NULL), 0);
+	check_rc(tput(c->cont, oid, 103, 0, k, "other", &a, 1, data, HALF, NULL), 0);
+	for (i = 0; i < 2; i++) {
+		check_rc(cs_reopen(c), 0);
+		check(tget(c->cont, oid, UINT64_MAX, 0, k, "array", &b, got, HALF, NULL) == HALF);
+		check(tget(c->cont, oid, UINT64_MAX, 0, k, "other", &a, got, HALF, NULL) == HALF);
+		check(data_is_trusted(c->t.pool->data, at / SPACE_BLOCK, 1));
+		/* rots where it is not in memory; the second time it does not */
+		if (i == 0)
+			check_rc(mem_disk_flip_bit(c->t.disk, POOL_NAME ".data", at * 8), 0);
+		check(tget(c->cont, oid, UINT64_MAX, 0, k, "array", &both, got, 2 * HALF, NULL) ==
+		      (i == 0 ? -DER_CSUM : 2 * HALF));
+		check(i == 0 || memcmp(got, data, 2 * HALF) == 0);
+		if (i == 0)
+			check_rc(mem_disk_flip_bit(c->t.disk, POOL_NAME ".data", at * 8), 0);
+	}
+	free(runs);
+	free(data);
+	free(got);
+	return cs_close(c);
+}
+
+static void
+test_evicted(void **state)
+{
+	struct cs c = {.conf = {.csum_type = DAOS_PROP_CO_CSUM_CRC32, .csum_chunk = 32768},
+		       .cache_bytes = 4 << 20};
+
+	run(evicted, &c);
+}
+
 /* What is larger than the cache may hold goes through memory of its own, and is compared too. */
 static int
 large(void *arg)
@@ -959,7 +1011,7 @@ main(void)
 	    cmocka_unit_test(test_flips),     cmocka_unit_test(test_flips_other),
 	    cmocka_unit_test(test_trust),     cmocka_unit_test(test_large),
 	    cmocka_unit_test(test_merge),     cmocka_unit_test(test_scrub_all),
-	    cmocka_unit_test(test_args),
+	    cmocka_unit_test(test_evicted),   cmocka_unit_test(test_args),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
