@@ -32,6 +32,7 @@ TESTS = {
     "space": ("src/store/test_space", []),
     "data": ("src/store/test_data", []),
     "vos": ("src/store/vos/test_vos", []),
+    "vos_csum": ("src/store/vos/test_vos_csum", []),
     "vos_model": ("src/store/vos/test_vos_model", []),
     "vos_conc": ("src/store/vos/test_vos_conc", []),
     "faults": ("tests/faults/test_faults", []),

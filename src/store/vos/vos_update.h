@@ -72,7 +72,7 @@ void vos_update_link(struct vos_update *up);
 /* Room for the checksums of all pieces; fill them in when the data are there (vos_update_csum.c).
  */
 int vos_update_sums_prepare(struct vos_update *up);
-int vos_update_sums_fill(struct vos_update *up);
+int co_fn vos_update_sums_fill(struct vos_update *up);
 /* Heap space its commit may need. */
 uint64_t vos_update_heap_bytes(const struct vos_update *up);
 /* Log space, about; a transaction asks for more when it turns out to be short. */

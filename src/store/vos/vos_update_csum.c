@@ -9,6 +9,8 @@
 #define LOG_FACILITY "vos"
 #include "store/vos/vos_update.h"
 
+enum { SUMS_TURN_BYTES = 4 << 20 }; /* summed up between two yields, about */
+
 uint64_t
 vos_sums_cut(const struct vos_cont *cont, uint64_t idx, uint64_t nr, uint64_t rec_size)
 {
@@ -51,7 +53,7 @@ given_wrong(struct vos_cont *cont, const struct vos_io *io, const daos_iod_t *io
 }
 
 /* An extent; piece[] are those it was cut into. */
-static int
+static int co_fn
 fill_extent(struct vos_cont *cont, const struct vos_io *io, const daos_iod_t *iod,
 	    const daos_recx_t *recx, struct vos_piece *piece, uint32_t piece_nr,
 	    struct iov_iter *it, const uint8_t *given, bool *ret_known)
@@ -61,6 +63,7 @@ fill_extent(struct vos_cont *cont, const struct vos_io *io, const daos_iod_t *io
 	uint64_t bad, bad_nr;
 	struct iov_iter check = *it;
 	bool verify = cont->csum_verify;
+	uint64_t turn = 0;
 	uint32_t i;
 
 	for (i = 0; given != NULL && i < piece_nr; i++)
@@ -81,12 +84,17 @@ fill_extent(struct vos_cont *cont, const struct vos_io *io, const daos_iod_t *io
 		}
 		cont->pool->csum_stats.made_bytes += piece[i].bytes;
 		vos_sums_make(cont, piece[i].idx, piece[i].nr, iod->iod_size, it, piece[i].sum);
+		turn += piece[i].bytes;
+		if (turn >= SUMS_TURN_BYTES) {
+			co_yield();
+			turn = 0;
+		}
 	}
 	*ret_known = *ret_known && (given == NULL || verify);
 	return 0;
 }
 
-static int
+static int co_fn
 fill_array(struct vos_cont *cont, const struct vos_io *io, const daos_iod_t *iod,
 	   struct vos_piece *piece, uint32_t piece_nr, struct iov_iter *it,
 	   const struct vos_iod_sums *given, bool *ret_known)
@@ -143,7 +151,7 @@ fill_single(struct vos_cont *cont, const struct vos_io *io, const daos_iod_t *io
 
 /* Fill in the checksums of the pieces of an iod, whose data are in iov: those that came with it or
  * computed. *ret_known is cleared when they are not known to be right. */
-static int
+static int co_fn
 iod_fill(struct vos_cont *cont, const struct vos_io *io, uint32_t iod_idx, struct vos_piece *piece,
 	 uint32_t piece_nr, const struct iovec *iov, uint32_t iov_nr, bool *ret_known)
 {
@@ -196,7 +204,7 @@ vos_update_sums_prepare(struct vos_update *up)
 	return 0;
 }
 
-int
+int co_fn
 vos_update_sums_fill(struct vos_update *up)
 {
 	bool known = true;
