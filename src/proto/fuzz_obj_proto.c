@@ -1,7 +1,7 @@
 /*
- * Fuzz target of the object codec. The first byte chooses the decoder, the rest is the message.
- * Whatever decodes is encoded again and must then be a fixed point: decoding and encoding it once
- * more gives the same bytes.
+ * Fuzz target of the codecs of object I/O. The first byte chooses the decoder, the rest is the
+ * message. Whatever decodes is encoded again and must then be a fixed point: decoding and encoding
+ * it once more gives the same bytes.
  *
  * Built two ways: as a libFuzzer program (option fuzz), and with FUZZ_CORPUS_MAIN as an ordinary
  * test that runs every file of the directories given, each also cut short at every length and with
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/dtx_proto.h"
 #include "proto/obj_proto.h"
 
 enum {
@@ -25,7 +26,9 @@ enum {
 	MSG_PUNCH_REP = MSG_LIST_REP + 5,
 	MSG_ENTER,
 	MSG_ENTER_REP,
-	MSG_NR
+	MSG_DTX,
+	MSG_DTX_REP,
+	MSG_NR,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -110,6 +113,25 @@ recode(unsigned int msg, const uint8_t *buf, size_t len, struct codec_wr *w)
 		rc = obj_enter_rep_decode(buf, len, &m);
 		if (rc == 0)
 			obj_enter_rep_encode(w, &m);
+		break;
+	}
+	case MSG_DTX: {
+		struct dtx_ref *refs = calloc(DTX_REFS_MAX, sizeof(*refs));
+		struct dtx_resolve m;
+
+		rc = refs == NULL ? -DER_NOMEM : dtx_resolve_decode(buf, len, refs, &m);
+		if (rc == 0)
+			dtx_resolve_encode(w, &m);
+		free(refs);
+		break;
+	}
+	case MSG_DTX_REP: {
+		uint8_t states[DTX_REFS_MAX];
+		struct dtx_resolve_rep m;
+
+		rc = dtx_resolve_rep_decode(buf, len, states, &m);
+		if (rc == 0)
+			dtx_resolve_rep_encode(w, &m);
 		break;
 	}
 	default: {

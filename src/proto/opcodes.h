@@ -70,6 +70,11 @@ enum proto_opc {
 	OPC_OBJ_LIST,
 	OPC_OBJ_QUERY_KEY,
 	OPC_OBJ_GROUPS, /* enter groups of an object at its home group */
+
+	/* between the members of a redundancy group (proto/dtx_proto.h): tags of targets */
+	OPC_DTX_UPDATE = 0x0481,
+	OPC_DTX_PUNCH,
+	OPC_DTX_RESOLVE,
 };
 
 #endif

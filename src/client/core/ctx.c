@@ -30,8 +30,10 @@ struct ctx_peer {
 	uint32_t rank;
 	uint32_t tag;
 	struct rpc_peer *peer;
+	uint64_t doubt_ns;     /* until then */
 	char uri[RPC_URI_MAX]; /* of tag 0 */
 };
+enum { DOUBT_MS = 1000 };
 
 static void ctx_sweep(struct xs_msg *msg);
 
@@ -133,26 +135,56 @@ peer_bind(struct ctx *ctx, struct ctx_peer *cp, const char *uri)
 	return 0;
 }
 
+static uint64_t
+peer_hash(uint32_t rank, uint32_t tag)
+{
+	return hash_u64(((uint64_t)rank << 32) | tag);
+}
+
+static struct ctx_peer *
+peer_find(struct ctx *ctx, uint32_t rank, uint32_t tag)
+{
+	struct hnode *n;
+
+	for (n = htable_first(&ctx->peers, peer_hash(rank, tag)); n != NULL; n = htable_next(n)) {
+		struct ctx_peer *cp = container_of(n, struct ctx_peer, node);
+
+		if (cp->rank == rank && cp->tag == tag)
+			return cp;
+	}
+	return NULL;
+}
+
+void
+ctx_peer_doubt(struct ctx *ctx, uint32_t rank, uint32_t tag)
+{
+	struct ctx_peer *cp = peer_find(ctx, rank, tag);
+
+	if (cp != NULL)
+		cp->doubt_ns = xs_now_ns(ctx->xs) + DOUBT_MS * 1000000ull;
+}
+
+bool
+ctx_peer_doubted(struct ctx *ctx, uint32_t rank, uint32_t tag)
+{
+	struct ctx_peer *cp = peer_find(ctx, rank, tag);
+
+	return cp != NULL && cp->doubt_ns > xs_now_ns(ctx->xs);
+}
+
 int
 ctx_peer(struct ctx *ctx, uint32_t rank, const char *uri, uint32_t tag, struct rpc_peer **ret_peer)
 {
-	uint64_t hash = hash_u64(((uint64_t)rank << 32) | tag);
-	struct ctx_peer *cp = NULL;
-	struct hnode *n;
+	struct ctx_peer *cp = peer_find(ctx, rank, tag);
 	int rc;
 
-	for (n = htable_first(&ctx->peers, hash); n != NULL; n = htable_next(n)) {
-		cp = container_of(n, struct ctx_peer, node);
-		if (cp->rank == rank && cp->tag == tag)
-			break;
-	}
-	if (n == NULL) {
+	if (cp == NULL) {
 		cp = mem_new(struct ctx_peer);
 		if (cp == NULL)
 			return -DER_NOMEM;
 		cp->rank = rank;
 		cp->tag = tag;
-		htable_insert(&ctx->peers, &cp->node, hash);
+		htable_insert(&ctx->peers, &cp->node, peer_hash(rank, tag));
 	}
 	/* A rank that came back may have another address. */
 	if (cp->peer == NULL || strcmp(cp->uri, uri) != 0) {

@@ -1,8 +1,8 @@
 /*
- * Opening and closing objects, and finding the target of a group.
+ * Opening and closing objects, and finding the targets of a group.
  *
  * Opening makes no request: the id says class and type, the pool map where the shards are. The
- * places of the groups are computed at their first use and remembered with the map they were
+ * places of a group's shards are computed at its first use and remembered with the map they were
  * computed from; a new map starts an empty layout. A place is one word, written by whoever computes
  * it first: everybody computes the same.
  */
@@ -70,8 +70,8 @@ obj_open(struct cont *cont, daos_obj_id_t oid, uint32_t mode, struct obj **ret_o
 	pool_map_put(map);
 	if (rc != 0)
 		return rc;
-	if (shape.group_size != 1) {
-		log_err("object %016lx.%016lx: class 0x%x is not available yet, only S1 to SX are",
+	if (shape.parity_nr > 0) {
+		log_err("object %016lx.%016lx: class 0x%x is not available yet: no erasure code",
 			oid.hi, oid.lo, daos_obj_id2class(oid));
 		return -DER_NOSYS;
 	}
@@ -144,7 +144,7 @@ daos_obj_close(daos_handle_t oh, daos_event_t *ev)
 struct obj_layout {
 	_Atomic uint32_t refs;
 	struct pool_map *map;      /* counted */
-	_Atomic uint64_t places[]; /* per group, 0 = not computed */
+	_Atomic uint64_t places[]; /* per shard, 0 = not computed */
 };
 
 /* A computed place: rank, target index within the rank, and flags. */
@@ -171,8 +171,9 @@ obj_layout_put(struct obj_layout *layout)
 static int
 layout_create(struct obj *obj, struct obj_layout **ret_layout)
 {
+	size_t shard_nr = (size_t)obj->shape.group_nr * obj->shape.group_size;
 	struct obj_layout *layout =
-	    mem_calloc(1, sizeof(*layout) + obj->shape.group_nr * sizeof(layout->places[0]));
+	    mem_calloc(1, sizeof(*layout) + shard_nr * sizeof(layout->places[0]));
 
 	if (layout == NULL)
 		return -DER_NOMEM;
@@ -207,27 +208,46 @@ obj_layout_get(struct obj *obj, struct obj_layout **ret_layout)
 	return rc;
 }
 
-int
-obj_layout_target(const struct obj *obj, struct obj_layout *layout, uint32_t group,
-		  struct obj_target *ret_target)
+/* Compute the places of a whole group. */
+static int
+layout_fill(const struct obj *obj, struct obj_layout *layout, uint32_t group)
 {
-	uint64_t place = atomic_load_explicit(&layout->places[group], memory_order_relaxed);
+	struct place_shard shards[PLACE_SHARD_MAX];
+	uint32_t size = obj->shape.group_size;
+	int rc;
 
-	if (place == 0) {
-		struct place_shard shard;
-		const struct map_target *target;
-		int rc;
+	rc = place_group(layout->map, obj->oid, &obj->shape, group, shards);
+	if (rc != 0)
+		return rc;
+	for (uint32_t i = 0; i < size; i++) {
+		const struct map_target *target =
+		    pool_map_target_find(layout->map, shards[i].target_id);
+		uint64_t place;
 
-		rc = place_group(layout->map, obj->oid, &obj->shape, group, &shard);
-		if (rc != 0)
-			return rc;
-		target = pool_map_target_find(layout->map, shard.target_id);
 		if (target == NULL)
 			return -DER_NONEXIST;
 		place = PLACE_OF(target->rank, target->index);
-		if (shard.absent)
+		if (shards[i].absent)
 			place |= PLACE_ABSENT;
-		atomic_store_explicit(&layout->places[group], place, memory_order_relaxed);
+		atomic_store_explicit(&layout->places[group * size + i], place,
+				      memory_order_relaxed);
+	}
+	return 0;
+}
+
+int
+obj_layout_target(const struct obj *obj, struct obj_layout *layout, uint32_t group, uint32_t member,
+		  struct obj_target *ret_target)
+{
+	_Atomic uint64_t *at = &layout->places[group * obj->shape.group_size + member];
+	uint64_t place = atomic_load_explicit(at, memory_order_relaxed);
+
+	if (place == 0) {
+		int rc = layout_fill(obj, layout, group);
+
+		if (rc != 0)
+			return rc;
+		place = atomic_load_explicit(at, memory_order_relaxed);
 	}
 	ret_target->rank = (uint32_t)(place >> 32);
 	ret_target->index = (uint32_t)place >> 2;
@@ -243,6 +263,13 @@ obj_group_of(const struct obj *obj, const daos_key_t *dkey)
 	if (obj->shape.group_nr == 1)
 		return 0;
 	return place_dkey_group(obj->oid, &obj->shape, dkey->iov_buf, dkey->iov_len);
+}
+
+uint32_t
+obj_leader_of(const struct obj *obj, const daos_key_t *dkey)
+{
+	return place_leader(obj->oid, &obj->shape, dkey != NULL ? dkey->iov_buf : NULL,
+			    dkey != NULL ? dkey->iov_len : 0);
 }
 
 static int

@@ -9,7 +9,8 @@ enum {
 };
 
 /*
- * One request to the shard of a redundancy group, repeated until it has an answer. build() appends
+ * One request to a redundancy group, repeated until it has an answer: a change goes to the group's
+ * leader, a read to the leader or, when that is not there, to another member. build() appends
  * the message to w and may point tail at further pieces of the body; reply() looks at an answer
  * that is not one of those after which the request is repeated, and returns the result; end()
  * (may be NULL) is called after every attempt.
@@ -18,6 +19,7 @@ struct obj_rpc {
 	struct op *op;
 	struct obj *obj;
 	uint32_t group;
+	const daos_key_t *dkey; /* NULL: concerns the whole group */
 	uint32_t opc;
 	uint64_t flags;
 	bool change; /* has an identity */
@@ -54,6 +56,8 @@ void obj_groups_forget(struct obj *obj, uint64_t proof);
 
 /* Group of a dkey. */
 uint32_t obj_group_of(const struct obj *obj, const daos_key_t *dkey);
+/* The member of a group that orders the changes of a dkey (NULL: of the whole group). */
+uint32_t obj_leader_of(const struct obj *obj, const daos_key_t *dkey);
 /* Keys of the kind that the object's type asks for. -DER_INVAL. */
 int obj_check_dkey(const struct obj *obj, const daos_key_t *dkey);
 int obj_check_akey(const struct obj *obj, const daos_key_t *akey);

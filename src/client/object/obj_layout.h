@@ -15,6 +15,6 @@ int obj_layout_get(struct obj *obj, struct obj_layout **ret_layout);
 void obj_layout_put(struct obj_layout *layout);
 struct pool_map *obj_layout_map(const struct obj_layout *layout);
 int obj_layout_target(const struct obj *obj, struct obj_layout *layout, uint32_t group,
-		      struct obj_target *ret_target);
+		      uint32_t member, struct obj_target *ret_target);
 
 #endif

@@ -107,6 +107,7 @@ list_send(struct list_rpc *l, struct op *op, struct obj *obj, uint32_t group,
 	l->rpc.op = op;
 	l->rpc.obj = obj;
 	l->rpc.group = group;
+	l->rpc.dkey = l->m.dkey.iov_buf != NULL ? &l->m.dkey : NULL;
 	l->rpc.opc = OPC_OBJ_LIST;
 	l->rpc.build = list_build;
 	l->rpc.reply = list_reply;

@@ -59,6 +59,7 @@ struct query_all {
 	daos_key_t akey;
 	struct obj_groups asked; /* by the first round */
 	struct obj_groups set;
+	const daos_key_t *key; /* the dkey's, NULL when the dkey is asked for */
 	struct obj_found best;
 };
 
@@ -90,6 +91,7 @@ query_group(struct query_all *all, uint32_t group, bool home)
 		    .op = all->op,
 		    .obj = all->obj,
 		    .group = group,
+		    .dkey = all->key,
 		    .opc = OPC_OBJ_QUERY_KEY,
 		    .build = query_build,
 		    .reply = query_reply,
@@ -141,6 +143,8 @@ obj_query(struct op *op, struct obj *obj, uint64_t flags, uint64_t dkey, const d
 		all.akey = *akey;
 	if (obj->shape.group_nr == 1 || (flags != 0 && !(flags & DAOS_GET_DKEY))) {
 		d_iov_set(&key, &dkey, sizeof(dkey));
+		if (flags != 0 && !(flags & DAOS_GET_DKEY))
+			all.key = &key;
 		rc = query_group(&all, obj_group_of(obj, &key), false);
 	} else {
 		all.asked = obj_groups_guess(obj);

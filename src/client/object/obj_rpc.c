@@ -1,5 +1,5 @@
 /*
- * One request to the target of a group, repeated until it has an answer.
+ * One request to a group, repeated until it has an answer.
  *
  * Each attempt starts from the current map, so that it goes where the shard is now, and carries the
  * same identity, so that an attempt whose answer was lost is not executed twice. A pause of 5 ms,
@@ -90,6 +90,9 @@ struct attempt {
 	const struct op_ident *ident;
 	uint32_t map_ver;
 	uint32_t rank;
+	uint32_t tag;
+	uint32_t member; /* of the group, as sent */
+	uint32_t skip;   /* reads: members, counted from the leader, not to be asked now */
 	bool send_cap;
 	struct cont_cap cap; /* as sent */
 	uint64_t begin_ns;
@@ -110,7 +113,7 @@ head_fill(const struct attempt *at, struct obj_head *head)
 		head->cap_len = at->cap.len;
 	}
 	head->oid = r->obj->oid;
-	head->shard = r->group * r->obj->shape.group_size;
+	head->shard = r->group * r->obj->shape.group_size + at->member;
 	head->epoch = r->change ? 0 : DAOS_EPOCH_MAX;
 	head->flags = r->flags;
 	if (r->change) {
@@ -166,6 +169,8 @@ attempt_send(struct attempt *at, struct rpc_peer *peer, void *buf, enum verdict 
 	rc = op_rpc(r->op, peer, &call);
 	if (rc != 0) {
 		*ret_verdict = judge_transport(rc);
+		if (*ret_verdict == V_REFRESH)
+			ctx_peer_doubt(r->op->ctx, at->rank, at->tag);
 		return rc;
 	}
 	client_hlc_note(r->op->ctx->client, call.reply_hlc);
@@ -175,6 +180,40 @@ attempt_send(struct attempt *at, struct rpc_peer *peer, void *buf, enum verdict 
 		rc = r->reply(r, rc, call.reply, call.reply_len);
 	rpc_call_fini(&call);
 	return rc;
+}
+
+/* Where to send. A change goes to the leader. A read goes to the first member from there on that is
+ * there and was not silent a moment ago; if there is none of that kind, to one that is there. */
+static int
+attempt_member(struct attempt *at, struct obj_layout *layout, struct obj_target *ret_target)
+{
+	struct obj_rpc *r = at->r;
+	uint32_t size = r->obj->shape.group_size;
+	uint32_t leader = obj_leader_of(r->obj, r->dkey), i;
+	bool doubts = false;
+	int rc = 0;
+
+	for (i = at->skip; rc == 0 && i < size; i++) {
+		at->member = (leader + i) % size;
+		rc = obj_layout_target(r->obj, layout, r->group, at->member, ret_target);
+		if (rc != 0 || r->change || size == 1)
+			return rc;
+		if (ret_target->absent)
+			continue;
+		if (!ctx_peer_doubted(r->op->ctx, ret_target->rank, ret_target->index + 1)) {
+			at->skip = i;
+			return 0;
+		}
+		doubts = true;
+	}
+	for (i = at->skip; rc == 0 && doubts && i < size; i++) {
+		at->member = (leader + i) % size;
+		rc = obj_layout_target(r->obj, layout, r->group, at->member, ret_target);
+		at->skip = i;
+		if (rc == 0 && !ret_target->absent)
+			return 0;
+	}
+	return rc; /* the last one looked at: absent */
 }
 
 /* Find the target, send. */
@@ -196,17 +235,18 @@ attempt_run(struct attempt *at, enum verdict *ret_verdict)
 	cont_get_cap(r->op, r->obj->cont, &at->cap);
 	rc = obj_layout_get(r->obj, &layout);
 	if (rc == 0)
-		rc = obj_layout_target(r->obj, layout, r->group, &target);
+		rc = attempt_member(at, layout, &target);
 	if (rc != 0)
 		return rc;
 	at->map_ver = pool_map_version(obj_layout_map(layout));
 	at->rank = target.rank;
+	at->tag = target.index + 1;
 	rank = pool_map_rank_find(obj_layout_map(layout), target.rank);
 	if (target.absent || rank == NULL) {
 		*ret_verdict = V_REFRESH;
 		return -DER_UNREACH;
 	}
-	rc = ctx_peer(ctx, rank->rank, rank->uri, target.index + 1, &peer);
+	rc = ctx_peer(ctx, rank->rank, rank->uri, at->tag, &peer);
 	if (rc != 0)
 		return rc;
 	buf = ctx_buf_get(ctx);
@@ -239,12 +279,28 @@ attempt_pause(struct attempt *at, int rc)
 	return op_sleep(r->op, ns / 2 + env_rand_below(xs_env(xs), ns / 2 + 1));
 }
 
+/* A read that one member cannot answer now: is there another one to ask? */
+static bool
+attempt_elsewhere(struct attempt *at, enum verdict verdict, int rc)
+{
+	uint32_t size = at->r->obj->shape.group_size;
+
+	if (at->r->change || size == 1 || verdict == V_CAP || rc == -DER_STALE)
+		return false;
+	if (++at->skip < size)
+		return true;
+	at->skip = 0;
+	return false;
+}
+
 static int co_fn
 attempt_recover(struct attempt *at, enum verdict verdict, int rc)
 {
 	struct obj_rpc *r = at->r;
 	int rc2;
 
+	if (attempt_elsewhere(at, verdict, rc))
+		return 0;
 	switch (verdict) {
 	case V_CAP:
 		if (!at->send_cap) {

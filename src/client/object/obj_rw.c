@@ -266,6 +266,7 @@ rw_run(struct op *op, struct obj *obj, struct obj_io *io, bool change)
 		    .op = op,
 		    .obj = obj,
 		    .group = obj_group_of(obj, io->dkey),
+		    .dkey = io->dkey,
 		    .opc = change ? OPC_OBJ_UPDATE : OPC_OBJ_FETCH,
 		    .flags = io->flags,
 		    .change = change,

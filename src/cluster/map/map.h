@@ -96,6 +96,10 @@ struct place_shard {
 /* Members of one group, in shard order. */
 int place_group(const struct pool_map *map, daos_obj_id_t oid, const struct oclass_shape *shape,
 		uint32_t group, struct place_shard *ret_shards /* [group_size] */);
+/* Who orders the changes of a dkey (NULL: of a whole group): a member of the group, by hash; of
+ * erasure-coded groups one that holds parity. */
+uint32_t place_leader(daos_obj_id_t oid, const struct oclass_shape *shape, const void *dkey,
+		      size_t len);
 /* Group of a dkey: integer dkeys: consecutive keys go to consecutive groups (rotated per object);
  * others by hash. */
 uint32_t place_dkey_group(daos_obj_id_t oid, const struct oclass_shape *shape, const void *dkey,

@@ -326,3 +326,15 @@ place_dkey_group(daos_obj_id_t oid, const struct oclass_shape *shape, const void
 	return (uint32_t)(((unsigned __int128)hash_bytes(dkey, len, rotation) * shape->group_nr) >>
 			  64);
 }
+
+uint32_t
+place_leader(daos_obj_id_t oid, const struct oclass_shape *shape, const void *dkey, size_t len)
+{
+	uint64_t hash;
+
+	if (shape->group_size == 1)
+		return 0;
+	hash = dkey != NULL ? hash_bytes(dkey, len, oid_hash(oid)) : oid_hash(oid);
+	return shape->parity_nr > 0 ? shape->data_nr + (uint32_t)(hash % shape->parity_nr)
+				    : (uint32_t)(hash % shape->group_size);
+}
