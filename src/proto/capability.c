@@ -2,7 +2,7 @@
  * Capabilities: fixed little-endian layout plus an HMAC-SHA256 over it (RFC 2104, RFC 6234).
  *
  *	u8 version | pool 16 | cont 16 | handle 16 | u64 rights | u64 expires_ms | u64 generation |
- *	u32 csum_type | u32 csum_chunk | u8 csum_verify | signature 32
+ *	u32 csum_type | u32 csum_chunk | u8 csum_verify | u8 rank_level | signature 32
  *
  * The key is one per system: the management service makes it, engines get it when they join. A
  *capability is a bearer token, so its content is never secret but its signature must not be
@@ -23,7 +23,7 @@
 #include "base/codec.h"
 
 enum { CAP_BODY_BYTES = CAP_BYTES - CAP_SIG_BYTES };
-static_assert(CAP_BODY_BYTES == 82, "layout of a capability");
+static_assert(CAP_BODY_BYTES == 83, "layout of a capability");
 
 static bool
 cap_sign(const uint8_t *body, const uint8_t key[CAP_KEY_BYTES], uint8_t ret_sig[CAP_SIG_BYTES])
@@ -49,6 +49,7 @@ cap_encode(const struct capability *cap, const uint8_t key[CAP_KEY_BYTES], uint8
 	memcpy(out + 49, num, 24);
 	memcpy(out + 73, csum, 8);
 	out[81] = cap->csum_verify;
+	out[82] = cap->rank_level;
 	if (!cap_sign(out, key, out + CAP_BODY_BYTES)) {
 		memset(out, 0, CAP_BYTES);
 		return -DER_MISC;
@@ -81,6 +82,7 @@ cap_decode(const uint8_t *buf, size_t len, const uint8_t key[CAP_KEY_BYTES],
 	cap.csum_type = codec_rd_u32(&rd);
 	cap.csum_chunk = codec_rd_u32(&rd);
 	cap.csum_verify = codec_rd_u8(&rd) != 0;
+	cap.rank_level = codec_rd_u8(&rd) != 0;
 	if (codec_rd_end(&rd) != 0)
 		return -DER_INVAL;
 	*ret_cap = cap;

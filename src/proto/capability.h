@@ -15,7 +15,7 @@ enum {
 	CAP_VERSION = 2,
 	CAP_KEY_BYTES = 32,
 	CAP_SIG_BYTES = 32,
-	CAP_BYTES = 1 + 16 * 3 + 8 * 3 + 4 + 4 + 1 + CAP_SIG_BYTES,
+	CAP_BYTES = 1 + 16 * 3 + 8 * 3 + 4 + 4 + 1 + 1 + CAP_SIG_BYTES,
 	CAP_LIFE_MS = 10 * 60 * 1000, /* renewed by the client at half of it */
 };
 enum cap_rights {
@@ -33,6 +33,7 @@ struct capability {
 	uint32_t csum_type;  /* cksum: DAOS_PROP_CO_CSUM_* */
 	uint32_t csum_chunk; /* cksum_size, bytes */
 	bool csum_verify;    /* srv_cksum */
+	bool rank_level;     /* rd_lvl: members of a redundancy group are on different ranks, not nodes */
 };
 /* 0, or -DER_MISC when the cryptographic library fails (out is all zeros then). */
 int cap_encode(const struct capability *cap, const uint8_t key[CAP_KEY_BYTES],

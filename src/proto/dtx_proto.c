@@ -1,7 +1,7 @@
 /*
  * The codec of struct dtx_resolve:
  *
- *	request: pool 16 | cont 16 | u8 verb | v nr | (client 8 + 8, v seq, epoch 8) each
+ *	request: pool 16 | cont 16 | u8 verb | v nr | (client 8 + 8, v seq, map version 4, epoch 8) each
  *	reply:   v nr | u8 state each
  */
 #include "proto/dtx_proto.h"
@@ -17,6 +17,7 @@ dtx_resolve_encode(struct codec_wr *w, const struct dtx_resolve *m)
 		codec_wr_u64(w, m->refs[i].client[0]);
 		codec_wr_u64(w, m->refs[i].client[1]);
 		codec_wr_varint(w, m->refs[i].seq);
+		codec_wr_u32(w, m->refs[i].map_ver);
 		codec_wr_u64(w, m->refs[i].epoch);
 	}
 }
@@ -51,6 +52,7 @@ dtx_resolve_decode(const uint8_t *buf, size_t len, struct dtx_ref *refs, struct 
 		refs[i].client[0] = codec_rd_u64(&rd);
 		refs[i].client[1] = codec_rd_u64(&rd);
 		refs[i].seq = codec_rd_varint(&rd);
+		refs[i].map_ver = codec_rd_u32(&rd);
 		refs[i].epoch = codec_rd_u64(&rd);
 	}
 	return codec_rd_end(&rd);

@@ -22,6 +22,7 @@ enum { DTX_REFS_MAX = 1024 };
 struct dtx_ref {
 	uint64_t client[2];
 	uint64_t seq;
+	uint32_t map_ver; /* of the leader when it began the attempt */
 	uint64_t epoch;
 };
 enum dtx_verb {

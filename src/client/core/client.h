@@ -196,15 +196,22 @@ int co_fn op_ms_call_until(struct op *op, uint32_t opc, const ProtobufCMessage *
 /* Sleep between retries: 0, -DER_OP_CANCELED after an abort, -DER_TIMEDOUT at op's deadline. */
 int co_fn op_sleep(struct op *op, uint64_t ns);
 
-/* Identity of one change of data, constant over retries. */
+/*
+ * Identity of one change of data, constant over retries: an incarnation of the context and a
+ * sequence number. What is below the mark that requests carry has been answered: its fate is known.
+ * A change that is given up without an answer must never fall below a mark, so from then on the
+ * context goes by a new incarnation, and nothing of the old one moves that one's mark any more.
+ */
 struct op_ident {
 	struct list link;
+	uint64_t client[2];
 	uint64_t seq;
+	bool open; /* sent, and nothing has said yet what became of it */
 };
 void op_ident_begin(struct op *op, struct op_ident *id);
-/* The lowest sequence of the context that is still unanswered. */
-uint64_t op_ident_low(const struct op *op);
-void op_ident_end(struct op_ident *id);
+/* The lowest sequence of this incarnation that is still unanswered; 0 = do not move the mark. */
+uint64_t op_ident_low(const struct op *op, const struct op_ident *id);
+void op_ident_end(struct op *op, struct op_ident *id);
 
 /*
  * Run fn(arg, i) for i in [0, nr) with at most par at a time, as coroutines when there is more than

@@ -602,23 +602,45 @@ op_sleep(struct op *op, uint64_t ns)
 void
 op_ident_begin(struct op *op, struct op_ident *id)
 {
+	memcpy(id->client, op->ctx->incarnation, sizeof(id->client));
 	id->seq = ++op->ctx->seq;
+	id->open = false;
 	list_push_back(&op->ctx->idents, &id->link);
 }
 
+static bool
+ident_current(const struct ctx *ctx, const struct op_ident *id)
+{
+	return memcmp(id->client, ctx->incarnation, sizeof(id->client)) == 0;
+}
+
 uint64_t
-op_ident_low(const struct op *op)
+op_ident_low(const struct op *op, const struct op_ident *id)
 {
 	const struct ctx *ctx = op->ctx;
+	struct list *l;
 
-	return list_empty(&ctx->idents) ? ctx->seq + 1
-					: list_entry(ctx->idents.next, struct op_ident, link)->seq;
+	if (!ident_current(ctx, id))
+		return 0;
+	list_for_each (l, &ctx->idents) {
+		const struct op_ident *other = list_entry(l, struct op_ident, link);
+
+		if (ident_current(ctx, other))
+			return other->seq;
+	}
+	return ctx->seq + 1;
 }
 
 void
-op_ident_end(struct op_ident *id)
+op_ident_end(struct op *op, struct op_ident *id)
 {
+	struct ctx *ctx = op->ctx;
+
 	list_del(&id->link);
+	if (!id->open || !ident_current(ctx, id))
+		return;
+	env_rand_fill(client_env(ctx->client), ctx->incarnation, sizeof(ctx->incarnation));
+	ctx->seq = 0;
 }
 
 struct each {

@@ -60,6 +60,9 @@ obj_groups_initial(const struct obj *obj)
 {
 	bool two = daos_obj_id2type(obj->oid) == DAOS_OT_ARRAY && obj->shape.group_nr > 1;
 
+	/* Redundant objects keep no set yet: all their groups count as used. */
+	if (obj->shape.group_size > 1)
+		return obj_groups_first(obj->shape.group_nr);
 	return obj_groups_first(two ? 2 : 1);
 }
 

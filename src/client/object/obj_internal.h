@@ -24,7 +24,7 @@ struct obj_rpc {
 	uint64_t flags;
 	bool change; /* has an identity */
 	/* NULL: one of its own. A change that is sent again in another form keeps its identity. */
-	const struct op_ident *ident;
+	struct op_ident *ident;
 	int (*build)(struct obj_rpc *r, const struct obj_head *head, struct codec_wr *w);
 	int (*reply)(struct obj_rpc *r, int status, const uint8_t *buf, size_t len);
 	void (*end)(struct obj_rpc *r);

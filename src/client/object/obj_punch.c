@@ -79,7 +79,7 @@ struct punch_all {
 	uint64_t flags;
 	const daos_key_t *dkeys;
 	/* Of the change of the home group in the first round, which may take two requests. */
-	const struct op_ident *home_ident;
+	struct op_ident *home_ident;
 	struct obj_groups set;
 	uint64_t seen;
 	bool found; /* something there, for DAOS_COND_PUNCH */
@@ -139,6 +139,13 @@ punch_round(struct punch_all *all)
 	return rc != 0 ? rc : punch_member(all, 0, OBJ_PUNCH_LAST);
 }
 
+/* A redundant object: every group, each by its leader. */
+static int co_fn
+punch_each(void *arg, uint32_t i)
+{
+	return punch_member(arg, i, OBJ_PUNCH_MEMBER);
+}
+
 static int co_fn
 punch_obj(struct op *op, struct obj *obj, uint64_t flags)
 {
@@ -148,6 +155,11 @@ punch_obj(struct op *op, struct obj *obj, uint64_t flags)
 	uint32_t round;
 	int rc;
 
+	if (obj->shape.group_size > 1) {
+		all.home_ident = NULL;
+		rc = op_for_each(obj->shape.group_nr, OBJ_PAR_MAX, punch_each, &all);
+		return rc == 0 && (flags & DAOS_COND_PUNCH) && !all.found ? -DER_NONEXIST : rc;
+	}
 	op_ident_begin(op, &ident);
 	rc = op_for_each(obj_groups_nr(&initial), OBJ_PAR_MAX, punch_first, &all);
 	for (round = 0; rc == 0 && !all.done && round < PUNCH_ROUNDS_MAX; round++) {
@@ -162,7 +174,7 @@ punch_obj(struct op *op, struct obj *obj, uint64_t flags)
 		if (!all.set_stays)
 			break;
 	}
-	op_ident_end(&ident);
+	op_ident_end(op, &ident);
 	return rc == 0 && (flags & DAOS_COND_PUNCH) && !all.found ? -DER_NONEXIST : rc;
 }
 
@@ -175,6 +187,7 @@ punch_keys(struct op *op, struct obj *obj, uint64_t flags, const daos_key_t *dke
 	struct punch p;
 
 	punch_init(&p, op, obj, obj_group_of(obj, dkey), flags);
+	p.rpc.dkey = dkey;
 	p.dkey = dkey;
 	p.akey_nr = akey_nr;
 	p.akeys = akeys;

@@ -87,7 +87,7 @@ judge_status(int status)
 /* State of the repeated request. */
 struct attempt {
 	struct obj_rpc *r;
-	const struct op_ident *ident;
+	struct op_ident *ident;
 	uint32_t map_ver;
 	uint32_t rank;
 	uint32_t tag;
@@ -104,7 +104,6 @@ static void
 head_fill(const struct attempt *at, struct obj_head *head)
 {
 	const struct obj_rpc *r = at->r;
-	const struct ctx *ctx = r->op->ctx;
 
 	memset(head, 0, sizeof(*head));
 	memcpy(head->cap_id, at->cap.id, sizeof(head->cap_id));
@@ -117,10 +116,10 @@ head_fill(const struct attempt *at, struct obj_head *head)
 	head->epoch = r->change ? 0 : DAOS_EPOCH_MAX;
 	head->flags = r->flags;
 	if (r->change) {
-		head->client[0] = ctx->incarnation[0];
-		head->client[1] = ctx->incarnation[1];
+		head->client[0] = at->ident->client[0];
+		head->client[1] = at->ident->client[1];
 		head->seq = at->ident->seq;
-		head->low_seq = op_ident_low(r->op);
+		head->low_seq = op_ident_low(r->op, at->ident);
 	}
 }
 
@@ -166,6 +165,8 @@ attempt_send(struct attempt *at, struct rpc_peer *peer, void *buf, enum verdict 
 	rc = body_build(at, buf, iov, &call.body_nr);
 	if (rc != 0)
 		return rc;
+	if (r->change)
+		at->ident->open = true;
 	rc = op_rpc(r->op, peer, &call);
 	if (rc != 0) {
 		*ret_verdict = judge_transport(rc);
@@ -176,6 +177,8 @@ attempt_send(struct attempt *at, struct rpc_peer *peer, void *buf, enum verdict 
 	client_hlc_note(r->op->ctx->client, call.reply_hlc);
 	rc = call.status;
 	*ret_verdict = judge_status(rc);
+	if (r->change && *ret_verdict == V_FINAL)
+		at->ident->open = false;
 	if (*ret_verdict == V_FINAL)
 		rc = r->reply(r, rc, call.reply, call.reply_len);
 	rpc_call_fini(&call);
@@ -350,6 +353,6 @@ obj_rpc_run(struct obj_rpc *r)
 		}
 	}
 	if (own_ident)
-		op_ident_end(&ident);
+		op_ident_end(r->op, &ident);
 	return rc;
 }

@@ -198,6 +198,11 @@ cont_vos(struct cont_shard *cont, bool create, struct vos_cont **ret_vos)
 		}
 		if (rc == 0)
 			cont->vos = vos;
+		if (rc == 0 && vos != NULL && vos_dtx_oldest(vos) != UINT64_MAX) {
+			cont->intents = true;
+			if (cont->tab->intents_found != NULL)
+				cont->tab->intents_found(cont->tab->intents_arg);
+		}
 	}
 	co_mutex_unlock(&cont->opening);
 	if (rc == 0)
@@ -303,6 +308,7 @@ cap_learn(struct cont_tab *tab, const uint8_t *encoded, uint32_t len, uint64_t n
 		free(e);
 		return rc;
 	}
+	e->cont->rank_level = cap.rank_level;
 	cap_id(encoded, e->id);
 	e->rights = cap.rights;
 	e->expires_ms = cap.expires_ms;
@@ -350,6 +356,32 @@ cont_enter(struct cont_tab *tab, const uint8_t id[16], const uint8_t *cap, uint3
 		return rc;
 	e->cont->refs++;
 	*ret_cont = e->cont;
+	return 0;
+}
+
+int
+cont_enter_known(struct cont_tab *tab, const uuid_t pool_uuid, const uuid_t uuid,
+		 struct cont_shard **ret_cont)
+{
+	struct pool_shard *pool;
+	struct cont_shard *cont;
+	int rc;
+
+	if (dead_find(tab, pool_uuid, uuid) != NULL)
+		return -DER_NO_HDL;
+	rc = pool_shard_enter(tab->pools, pool_uuid, &pool);
+	if (rc != 0)
+		return rc;
+	rc = cont_get(tab, pool, uuid, &cont);
+	if (rc == 0 && cont->dead) {
+		cont_put(cont);
+		rc = -DER_NO_HDL;
+	}
+	if (rc != 0) {
+		pool_shard_leave(pool);
+		return rc;
+	}
+	*ret_cont = cont;
 	return 0;
 }
 
@@ -438,20 +470,24 @@ cont_tab_drop_pool(struct cont_tab *tab, struct pool_shard *pool)
 	htable_walk(&tab->conts, drop_one, &d);
 }
 
-struct find_dirty {
+/* A container that has something to be done for in the background. */
+struct find_work {
 	uint32_t round;
+	bool intents; /* else: dirty */
 	struct cont_shard *found;
 };
 
 static int
-find_dirty(struct hnode *n, void *arg)
+find_work(struct hnode *n, void *arg)
 {
 	struct cont_shard *cont = container_of(n, struct cont_shard, node);
-	struct find_dirty *find = arg;
+	struct find_work *find = arg;
+	uint32_t *round = find->intents ? &cont->ask_round : &cont->agg_round;
 
-	if (!cont->dirty || cont->agg_round == find->round || cont->dead || cont->vos == NULL)
+	if (!(find->intents ? cont->intents : cont->dirty) || *round == find->round || cont->dead ||
+	    cont->vos == NULL)
 		return 0;
-	cont->agg_round = find->round;
+	*round = find->round;
 	if (pool_shard_reenter(cont->pool) != 0)
 		return 0;
 	cont->refs++;
@@ -462,9 +498,18 @@ find_dirty(struct hnode *n, void *arg)
 struct cont_shard *
 cont_tab_next_dirty(struct cont_tab *tab, uint32_t round)
 {
-	struct find_dirty find = {.round = round};
+	struct find_work find = {.round = round};
 
-	htable_walk(&tab->conts, find_dirty, &find);
+	htable_walk(&tab->conts, find_work, &find);
+	return find.found;
+}
+
+struct cont_shard *
+cont_tab_next_intents(struct cont_tab *tab, uint32_t round)
+{
+	struct find_work find = {.round = round, .intents = true};
+
+	htable_walk(&tab->conts, find_work, &find);
 	return find.found;
 }
 

@@ -31,6 +31,9 @@ struct cont_tab {
 	struct list dead_by_age;
 	uint8_t key[CAP_KEY_BYTES];
 	bool has_key;
+	/* Called, when set, for a container that was found to have intents. */
+	void (*intents_found)(void *arg);
+	void *intents_arg;
 };
 
 struct cont_shard {
@@ -40,9 +43,12 @@ struct cont_shard {
 	uuid_t uuid;
 	uint32_t refs; /* table, capabilities, operations */
 	bool dead;
+	bool rank_level;           /* the capability's */
+	bool intents;              /* there may be changes here whose fate is not known */
 	bool dirty;                /* written; aggregation has to look at it */
 	uint64_t written_ns;       /* monotonic, of the last write */
 	uint32_t agg_round;        /* in which it was looked at last */
+	uint32_t ask_round;        /* the same, for its intents */
 	struct vos_cont_conf conf; /* for when it is created */
 	struct vos_cont *vos;      /* NULL: not opened yet, or nothing was ever written here */
 	struct co_mutex opening;
@@ -61,6 +67,10 @@ void cont_tab_set_key(struct cont_tab *tab, const uint8_t key[CAP_KEY_BYTES]);
 int cont_enter(struct cont_tab *tab, const uint8_t cap_id[16], const uint8_t *cap, uint32_t cap_len,
 	       uint64_t rights, uint64_t now_ms, struct cont_shard **ret_cont);
 void cont_leave(struct cont_shard *cont);
+/* The same for messages between engines, which carry no capability. -DER_NO_HDL: destroyed, or the
+ * pool is not here; -DER_AGAIN. */
+int cont_enter_known(struct cont_tab *tab, const uuid_t pool, const uuid_t uuid,
+		     struct cont_shard **ret_cont);
 
 /* The VOS container. create: make it if nothing was ever written here; else *ret_vos is NULL then.
  * -DER_NO_HDL: destroyed. */
@@ -78,5 +88,7 @@ int co_fn cont_tab_survey(struct cont_tab *tab, struct pool_shard *pool);
 /* A container with dirty set that was not looked at in this round yet, entered; NULL when there is
  * none. */
 struct cont_shard *cont_tab_next_dirty(struct cont_tab *tab, uint32_t round);
+/* The same for containers with intents set. */
+struct cont_shard *cont_tab_next_intents(struct cont_tab *tab, uint32_t round);
 
 #endif

@@ -37,6 +37,7 @@ struct target {
 	struct pool_tab pools;
 	struct cont_tab conts;
 	struct obj_svc objs;
+	struct dtx_svc dtx;
 	/* aggregation (target.c) */
 	struct co_waitq agg_wake;
 	bool agg_wanted;

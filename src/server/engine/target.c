@@ -135,6 +135,40 @@ static const struct obj_svc_ops svc_ops = {
     .wrote = svc_wrote,
 };
 
+/* --- what server/dtx asks of the engine --- */
+
+static bool
+dtx_is_us(void *arg, const struct map_target *target)
+{
+	const struct target *t = arg;
+
+	return target->rank == atomic_load(&t->engine->rank) && target->index == t->idx;
+}
+
+static int co_fn
+dtx_epoch(void *arg, uint64_t *ret_epoch)
+{
+	struct target *t = arg;
+
+	return obj_epoch_next(&t->objs, ret_epoch);
+}
+
+static int co_fn
+dtx_clock(void *arg, uint64_t hlc)
+{
+	struct target *t = arg;
+
+	return hlc_recv(&t->objs.hlc, env_real_ns(xs_env(t->xs)), hlc);
+}
+
+static const struct dtx_svc_ops dtx_ops = {
+    .may_serve = svc_may_serve,
+    .is_self = dtx_is_us,
+    .epoch = dtx_epoch,
+    .clock = dtx_clock,
+    .wrote = svc_wrote,
+};
+
 /* --- aggregation --- */
 
 static void co_fn
@@ -307,11 +341,15 @@ target_open(struct target *t)
 		t->ep = NULL;
 		return rc;
 	}
-	rc = obj_svc_init(&t->objs, t->ep, &t->conts, &svc_ops, t);
+	rc = dtx_svc_init(&t->dtx, t->ep, t->xs, &t->conts, &dtx_ops, t);
+	if (rc == 0)
+		rc = obj_svc_init(&t->objs, t->ep, &t->conts, &t->dtx, &svc_ops, t);
 	if (rc == 0)
 		rc = co_spawn(t->xs, agg_run, t);
 	if (rc != 0) {
+		dtx_svc_stop(&t->dtx);
 		rpc_ep_close(t->ep);
+		dtx_svc_fini(&t->dtx);
 		t->ep = NULL;
 	}
 	return rc;
@@ -333,7 +371,9 @@ target_close(struct target *t)
 	t->stopping = true;
 	co_waitq_wake_all(&t->agg_wake);
 	co_future_wait(&t->agg_done, 0);
+	dtx_svc_stop(&t->dtx);
 	rpc_ep_close(t->ep);
+	dtx_svc_fini(&t->dtx);
 	t->ep = NULL;
 	while ((n = pool_tab_first(&t->pools)) != NULL) {
 		uuid_t uuid;

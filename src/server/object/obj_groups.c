@@ -175,7 +175,7 @@ set_write(struct obj_svc *svc, struct vos_cont *vos, const struct obj_head *head
 
 	set_to_df(set, &df);
 	set_io(head, &io, &dkey, &iod);
-	rc = obj_epoch(svc, &epoch);
+	rc = obj_epoch_next(svc, &epoch);
 	if (rc != 0)
 		return rc;
 	io.epoch = epoch;
@@ -204,7 +204,7 @@ obj_groups_drop(struct obj_svc *svc, struct vos_cont *vos, const struct obj_head
 		if (at_least(slot->entered, svc->groups.floor) > seen)
 			*ret_stays = true;
 		else
-			rc = obj_epoch(svc, &epoch);
+			rc = obj_epoch_next(svc, &epoch);
 		if (rc == 0 && !*ret_stays)
 			rc = vos_punch(vos, &oid, epoch, 0, NULL, NULL, 0, NULL);
 	}

@@ -4,7 +4,9 @@
 
 #include "base/iov.h"
 #include "proto/obj_proto.h"
+#include "proto/opcodes.h"
 #include "server/object/obj_svc.h"
+#include "store/vos/vos.h"
 
 /*
  * The beginning of every request: may we serve, is its clock sane, is the capability good for
@@ -16,9 +18,6 @@ int co_fn obj_begin(struct obj_svc *svc, struct rpc_in *in, const struct obj_hea
 /* The end: the lease must still hold. Sends status and body. */
 void obj_reply(struct obj_svc *svc, struct rpc_in *in, struct cont_shard *cont, int status,
 	       const struct iovec *body, uint32_t body_nr);
-/* An epoch for a change that is about to be made: above everything seen, below the persisted
- * ceiling. */
-int co_fn obj_epoch(struct obj_svc *svc, uint64_t *ret_epoch);
 /* Epoch a read was done at, as told to the client. */
 uint64_t obj_read_epoch(const struct obj_svc *svc, const struct obj_head *head);
 
@@ -49,6 +48,37 @@ int co_fn obj_groups_drop(struct obj_svc *svc, struct vos_cont *vos, const struc
 			  uint64_t seen, bool *ret_stays);
 
 void obj_groups_handle(struct rpc_in *in, void *arg);
+/* --- obj_rw.c: of an update --- */
+int update_check(const struct obj_rw *m, uint64_t *ret_bytes);
+/* The buffers of all iods as one list; *ret_own is to be freed (NULL when VOS's own list is used).
+ */
+int update_iovs(struct vos_update *up, uint32_t iod_nr, const struct iovec **ret_iov,
+		uint32_t *ret_nr, struct iovec **ret_own);
+/* Bring the data into the buffers. */
+int co_fn update_fill(struct rpc_in *in, const struct obj_rw *m, struct vos_update *up,
+		      uint64_t bytes);
+
+/* --- obj_dtx.c: changes of redundant objects --- */
+int co_fn obj_update_lead(struct obj_svc *svc, struct rpc_in *in, const struct obj_rw *m,
+			  struct cont_shard *cont, uint64_t bytes, uint64_t *ret_epoch);
+int co_fn obj_punch_lead(struct obj_svc *svc, struct rpc_in *in, const struct obj_punch *m,
+			 struct cont_shard *cont, uint64_t *ret_epoch);
+void obj_keep_update_handle(struct rpc_in *in, void *arg);
+void obj_keep_punch_handle(struct rpc_in *in, void *arg);
+
+/* A read that may meet intents: pass order to VOS, and do it again as long as obj_read_again() says
+ * so. */
+enum { OBJ_IGNORE_MAX = 64 };
+struct obj_read_order {
+	struct vos_order order;
+	struct vos_conflict conflict;
+	struct vos_dtx_id ignore[OBJ_IGNORE_MAX];
+	uint32_t rounds;
+};
+void obj_read_order_init(struct obj_read_order *ro);
+bool co_fn obj_read_again(struct obj_svc *svc, struct cont_shard *cont, struct obj_read_order *ro,
+			  int *rc);
+
 void obj_update_handle(struct rpc_in *in, void *arg);
 void obj_fetch_handle(struct rpc_in *in, void *arg);
 void obj_punch_handle(struct rpc_in *in, void *arg);

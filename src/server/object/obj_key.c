@@ -28,7 +28,7 @@ punch_vos(struct obj_svc *svc, const struct obj_punch *m, struct vos_cont *vos, 
 	struct vos_opid opid_buf;
 	int rc;
 
-	rc = obj_epoch(svc, ret_epoch);
+	rc = obj_epoch_next(svc, ret_epoch);
 	if (rc != 0)
 		return rc;
 	if (vos == NULL) /* nothing was ever written here */
@@ -70,6 +70,12 @@ punch_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_punch *m,
 	int rc;
 
 	rc = obj_begin(svc, in, &m->head, CAP_WRITE, ret_cont);
+	if (rc == 0 && dtx_redundant(m->head.oid)) {
+		rc = obj_punch_lead(svc, in, m, *ret_cont, &rep->epoch);
+		rep->done = true;
+		svc->stats.punch_nr += rc == 0;
+		return rc;
+	}
 	if (rc == 0)
 		rc = cont_vos(*ret_cont, false, &vos);
 	if (rc == 0)
@@ -256,7 +262,8 @@ list_entry_cb(const struct vos_entry *e, void *arg)
 }
 
 static int co_fn
-list_run(struct cont_shard *cont, const struct obj_list *m, struct list_out *out)
+list_run(struct obj_svc *svc, struct cont_shard *cont, const struct obj_list *m,
+	 struct list_out *out)
 {
 	static const enum vos_list_kind kinds[] = {
 	    [OBJ_LIST_OBJ] = VOS_LIST_OBJ,       [OBJ_LIST_DKEY] = VOS_LIST_DKEY,
@@ -283,7 +290,17 @@ list_run(struct cont_shard *cont, const struct obj_list *m, struct list_out *out
 		memset(&anchor, 0, sizeof(anchor));
 		anchor.state = 2;
 	} else {
-		rc = vos_list(vos, &list, &anchor, list_entry_cb, out);
+		struct obj_read_order ro;
+
+		obj_read_order_init(&ro);
+		list.order = &ro.order;
+		do {
+			memcpy(&anchor, m->anchor, sizeof(anchor));
+			out->rep.nr = 0;
+			out->rep.key2big = 0;
+			out->key_bytes = out->encoded = 0;
+			rc = vos_list(vos, &list, &anchor, list_entry_cb, out);
+		} while (obj_read_again(svc, cont, &ro, &rc));
 		if (rc == 0 && m->want_set)
 			rc = obj_groups_read(vos, &m->head, &out->rep.set);
 		if (rc != 0)
@@ -321,7 +338,7 @@ obj_list_handle(struct rpc_in *in, void *arg)
 		out.kind = m.kind;
 		out.max_nr = m.max_nr < OBJ_LIST_MAX ? m.max_nr : OBJ_LIST_MAX;
 		out.max_bytes = m.max_bytes < LIST_BYTES_MAX ? m.max_bytes : LIST_BYTES_MAX;
-		rc = list_run(cont, &m, &out);
+		rc = list_run(svc, cont, &m, &out);
 	}
 	if (rc == 0) {
 		out.rep.epoch = obj_read_epoch(svc, &m.head);
@@ -352,6 +369,7 @@ query_run(struct obj_svc *svc, struct cont_shard *cont, const struct obj_query *
 	    .dkey = m->dkey,
 	    .akey = &akey,
 	};
+	struct obj_read_order ro;
 	struct vos_cont *vos;
 	int rc;
 
@@ -363,10 +381,14 @@ query_run(struct obj_svc *svc, struct cont_shard *cont, const struct obj_query *
 		return rc;
 	if (m->query_flags & DAOS_GET_AKEY)
 		d_iov_set(&akey, &akey_num, sizeof(akey_num));
-	if (m->query_flags == 0) /* only the newest change is asked for */
-		rc = vos_obj_max_epoch(vos, &q.oid, &q.max_epoch);
-	else
-		rc = vos_query_key(vos, &q);
+	obj_read_order_init(&ro);
+	q.order = &ro.order;
+	do {
+		if (m->query_flags == 0) /* only the newest change is asked for */
+			rc = vos_obj_max_epoch(vos, &q.oid, &q.max_epoch);
+		else
+			rc = vos_query_key(vos, &q);
+	} while (obj_read_again(svc, cont, &ro, &rc));
 	/* an array that was emptied has a newest change all the same */
 	rep->max_epoch = q.max_epoch;
 	if (rc == -DER_NONEXIST)

@@ -46,7 +46,7 @@ rw_bytes(const struct obj_rw *m, uint64_t *ret_bytes)
 	return 0;
 }
 
-static int
+int
 update_check(const struct obj_rw *m, uint64_t *ret_bytes)
 {
 	struct rpc_bulk_desc desc = {.bytes = m->bulk, .len = m->bulk_len};
@@ -64,9 +64,7 @@ update_check(const struct obj_rw *m, uint64_t *ret_bytes)
 	return m->inl_len != *ret_bytes ? -DER_INVAL : 0;
 }
 
-/* The buffers of all iods as one list; *ret_own is to be freed (NULL when VOS's own list is used).
- */
-static int
+int
 update_iovs(struct vos_update *up, uint32_t iod_nr, const struct iovec **ret_iov, uint32_t *ret_nr,
 	    struct iovec **ret_own)
 {
@@ -99,7 +97,7 @@ update_iovs(struct vos_update *up, uint32_t iod_nr, const struct iovec **ret_iov
 	return 0;
 }
 
-static int co_fn
+int co_fn
 update_fill(struct rpc_in *in, const struct obj_rw *m, struct vos_update *up, uint64_t bytes)
 {
 	struct rpc_bulk_desc desc = {.bytes = m->bulk, .len = m->bulk_len};
@@ -147,7 +145,7 @@ update_run(struct obj_svc *svc, struct rpc_in *in, const struct obj_rw *m, struc
 		return rc;
 	rc = update_fill(in, m, up, bytes);
 	if (rc == 0)
-		rc = obj_epoch(svc, &epoch);
+		rc = obj_epoch_next(svc, &epoch);
 	if (rc == 0 && !obj_groups_proven(svc, m))
 		rc = -DER_EP_OLD;
 	if (rc != 0) {
@@ -180,7 +178,9 @@ update_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_rw *m,
 	if (rc != 0)
 		return rc;
 	taken = byte_sem_get(&svc->bufs, bytes);
-	rc = update_run(svc, in, m, *ret_cont, bytes, ret_epoch);
+	rc = dtx_redundant(m->head.oid)
+		 ? obj_update_lead(svc, in, m, *ret_cont, bytes, ret_epoch)
+		 : update_run(svc, in, m, *ret_cont, bytes, ret_epoch);
 	byte_sem_put(&svc->bufs, taken);
 	if (rc == 0) {
 		svc->stats.update_nr++;
@@ -508,6 +508,7 @@ fetch_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_rw *m, stru
 	};
 	struct vos_fetch *f = NULL;
 	struct vos_cont *vos = NULL;
+	struct obj_read_order ro;
 	struct fetch_out out;
 	uint32_t flags = 0;
 	int rc;
@@ -519,8 +520,12 @@ fetch_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_rw *m, stru
 	rc = out_init(&out, m->iod_nr, m->rw_flags & OBJ_RW_RECX);
 	if (rc == 0)
 		rc = cont_vos(cont, false, &vos);
-	if (rc == 0 && vos != NULL)
-		rc = vos_fetch_begin(vos, &io, flags, &f);
+	obj_read_order_init(&ro);
+	io.order = &ro.order;
+	do {
+		if (rc == 0 && vos != NULL)
+			rc = vos_fetch_begin(vos, &io, flags, &f);
+	} while (obj_read_again(svc, cont, &ro, &rc));
 	if (rc == 0)
 		rc = f != NULL ? fetch_describe(m, f, &out) : fetch_nothing(m, &out);
 	if (rc == 0 && f != NULL && (m->rw_flags & OBJ_RW_BULK) &&

@@ -90,7 +90,7 @@ obj_reply(struct obj_svc *svc, struct rpc_in *in, struct cont_shard *cont, int s
 }
 
 int co_fn
-obj_epoch(struct obj_svc *svc, uint64_t *ret_epoch)
+obj_epoch_next(struct obj_svc *svc, uint64_t *ret_epoch)
 {
 	uint64_t epoch = hlc_now(&svc->hlc, env_real_ns(xs_env(svc->xs)));
 	int rc = svc->ops->epoch_reserve(svc->ops_arg, epoch);
@@ -130,7 +130,7 @@ obj_svc_floor(struct obj_svc *svc, uint64_t floor)
 
 int
 obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts,
-	     const struct obj_svc_ops *ops, void *ops_arg)
+	     struct dtx_svc *dtx, const struct obj_svc_ops *ops, void *ops_arg)
 {
 	static const struct {
 		uint32_t opc;
@@ -139,17 +139,20 @@ obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts,
 	    {OPC_OBJ_UPDATE, obj_update_handle},   {OPC_OBJ_FETCH, obj_fetch_handle},
 	    {OPC_OBJ_PUNCH, obj_punch_handle},     {OPC_OBJ_LIST, obj_list_handle},
 	    {OPC_OBJ_QUERY_KEY, obj_query_handle}, {OPC_OBJ_GROUPS, obj_groups_handle},
+	    {OPC_DTX_UPDATE, obj_keep_update_handle}, {OPC_DTX_PUNCH, obj_keep_punch_handle},
 	};
 	int rc = 0;
 
 	*svc = (struct obj_svc){
 	    .xs = conts->xs,
 	    .conts = conts,
+	    .dtx = dtx,
 	    .ops = ops,
 	    .ops_arg = ops_arg,
 	};
 	byte_sem_init(&svc->bufs, OBJ_BUF_BYTES);
 	obj_group_tab_init(&svc->groups);
+	byte_sem_init(&svc->member_bufs, OBJ_BUF_BYTES);
 	for (size_t i = 0; rc == 0 && i < sizeof(rows) / sizeof(rows[0]); i++)
 		rc = rpc_register(ep, rows[i].opc, rows[i].handler, svc);
 	return rc;

@@ -13,6 +13,7 @@
 #include "net/rpc/rpc.h"
 #include "runtime/co.h"
 #include "server/cont/cont_shard.h"
+#include "server/dtx/dtx.h"
 #include "server/object/byte_sem.h"
 
 enum {
@@ -55,11 +56,18 @@ struct obj_svc {
 	struct hlc hlc; /* epochs of this target */
 	struct byte_sem bufs;
 	struct obj_group_tab groups;
+	struct byte_sem member_bufs; /* of changes handed over by leaders */
+	struct dtx_svc *dtx;         /* redundant objects */
 	struct obj_svc_stats stats;
 };
 
+/* An epoch for a change that is about to be made: above everything seen, below the persisted
+ * ceiling. */
+int co_fn obj_epoch_next(struct obj_svc *svc, uint64_t *ret_epoch);
+
 /* Registers the handlers. */
 int obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts,
+		 struct dtx_svc *dtx,
 		 const struct obj_svc_ops *ops, void *ops_arg);
 /* The clock of this target, and what its earlier lives did, were not beyond this epoch. */
 void obj_svc_floor(struct obj_svc *svc, uint64_t floor);
