@@ -1,8 +1,8 @@
 /*
  * The codec of struct dtx_resolve:
  *
- *	request: pool 16 | cont 16 | u8 verb | v nr | (client 8 + 8, v seq, map version 4, epoch 8) each
- *	reply:   v nr | u8 state each
+ *	request: pool 16 | cont 16 | u8 verb | v nr | (client 8 + 8, v seq, map version 4, epoch 8)
+ *each reply:   v nr | u8 state each
  */
 #include "proto/dtx_proto.h"
 

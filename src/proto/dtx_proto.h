@@ -2,10 +2,10 @@
  * Messages between the members of a redundancy group about changes under way (server/dtx). Compact
  * codec, bounds-checked, fuzzed, as in obj_proto.h.
  *
- * OPC_DTX_UPDATE, OPC_DTX_PUNCH: the leader hands a change to a member. The bodies are struct obj_rw
- * and struct obj_punch; head.epoch is the epoch (and so the attempt), head.shard the receiver's,
- * a bulk is the leader's memory. The reply has no body. Statuses beside those of obj_proto.h:
- * -DER_TX_RESTART: refused at this epoch; the reply's clock is one that would do.
+ * OPC_DTX_UPDATE, OPC_DTX_PUNCH: the leader hands a change to a member. The bodies are struct
+ * obj_rw and struct obj_punch; head.epoch is the epoch (and so the attempt), head.shard the
+ * receiver's, a bulk is the leader's memory. The reply has no body. Statuses beside those of
+ * obj_proto.h: -DER_TX_RESTART: refused at this epoch; the reply's clock is one that would do.
  *
  * OPC_DTX_RESOLVE: what became of changes: the leader tells (COMMIT, ABORT), a member asks (ASK).
  */

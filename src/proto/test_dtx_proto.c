@@ -21,8 +21,10 @@ test_resolve(void **state)
 	memset(m.pool, 1, sizeof(m.pool));
 	memset(m.cont, 2, sizeof(m.cont));
 	for (uint32_t i = 0; i < m.nr; i++)
-		refs[i] = (struct dtx_ref){
-		    .client = {i, ~(uint64_t)i}, .seq = 1ull << i % 64, .map_ver = i, .epoch = i * 77};
+		refs[i] = (struct dtx_ref){.client = {i, ~(uint64_t)i},
+					   .seq = 1ull << i % 64,
+					   .map_ver = i,
+					   .epoch = i * 77};
 	codec_wr_init(&w, 0);
 	dtx_resolve_encode(&w, &m);
 	assert_int_equal(codec_wr_err(&w), 0);

@@ -38,10 +38,22 @@ make_pool(struct sc *sc)
 			     (uint64_t)NVME_BYTES * TARGET_NR));
 }
 
+/* Replicated objects are read with any one engine away, from the copies that are left. */
+static void
+verify_copies(struct sc *sc, struct wl *wl)
+{
+	for (uint32_t node = 0; node < ENGINE_NR; node++) {
+		sc_stop(sc, node);
+		wl_verify(wl);
+		sc_start(sc, node);
+		SC_CHECK(sc_wait_joined(sc, 60 * SC_SEC));
+	}
+}
+
 /* --- the fixed scenario --- */
 
 static uint64_t
-run_fixed(uint64_t seed)
+run_fixed(uint64_t seed, bool replicated)
 {
 	struct sc_conf conf = {
 	    .seed = seed,
@@ -55,7 +67,7 @@ run_fixed(uint64_t seed)
 	sc_open(&sc, &conf);
 	SC_CHECK(sc_wait_replicas(&sc, 3, 60 * SC_SEC));
 	make_pool(&sc);
-	wl_open(&wl, &sc, "tank");
+	wl_open(&wl, &sc, "tank", replicated);
 	while (wl.done_nr < 300)
 		wl_turn(&wl, 8, 2 * SC_MS);
 	for (uint32_t node = 0; node < ENGINE_NR; node++) {
@@ -71,6 +83,8 @@ run_fixed(uint64_t seed)
 	}
 	SC_CHECK(wl_drain(&wl, 60 * SC_SEC));
 	wl_verify(&wl);
+	if (replicated)
+		verify_copies(&sc, &wl);
 	wl_close(&wl);
 	return sc_close(&sc);
 }
@@ -297,7 +311,7 @@ run_storm(uint64_t seed, bool quiet)
 	sc_open(&st->sc, &conf);
 	SC_CHECK(sc_wait_replicas(&st->sc, 3, 60 * SC_SEC));
 	make_pool(&st->sc);
-	wl_open(&st->wl, &st->sc, "tank");
+	wl_open(&st->wl, &st->sc, "tank", seed % 2 == 0);
 
 	st->churn.sc = &st->sc;
 	SC_RC(sc_admin(&st->sc, churn_begin, &st->churn));
@@ -321,6 +335,8 @@ run_storm(uint64_t seed, bool quiet)
 		sim_run_for(st->sc.sim, SC_SEC);
 	SC_CHECK(only_tank_left(&st->sc));
 	wl_verify(&st->wl);
+	if (seed % 2 == 0)
+		verify_copies(&st->sc, &st->wl);
 	/* the whole cluster, in order and by force */
 	for (uint32_t i = 0; i < ENGINE_NR; i++)
 		sc_stop(&st->sc, i);
@@ -379,7 +395,8 @@ main(int argc, char **argv)
 		return 0;
 	}
 	hint(argv[0], 0);
-	printf("sim: fixed scenario: digest %#" PRIx64 "\n", run_fixed(1));
+	printf("sim: fixed scenario: digest %#" PRIx64 "\n", run_fixed(1, false));
+	printf("sim: fixed scenario, replicated: digest %#" PRIx64 "\n", run_fixed(1, true));
 	if (getenv("SIM_FIRST") != NULL) {
 		if (strcmp(getenv("SIM_FIRST"), "random") == 0)
 			first = (uint64_t)time(NULL) << 8;

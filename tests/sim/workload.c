@@ -286,8 +286,16 @@ slot_open(struct wl *wl, uint32_t number, const daos_obj_id_t *oids)
 }
 
 void
-wl_open(struct wl *wl, struct sc *sc, const char *pool)
+wl_open(struct wl *wl, struct sc *sc, const char *pool, bool replicated)
 {
+	static const struct {
+		enum daos_otype_t type;
+		daos_oclass_id_t plain, replicated;
+	} objs[3] = {
+	    {DAOS_OT_ARRAY_BYTE, OC_SX, OC_RP_2GX},
+	    {DAOS_OT_MULTI_HASHED, OC_SX, OC_RP_3GX},
+	    {DAOS_OT_MULTI_HASHED, OC_S1, OC_RP_2G1},
+	};
 	daos_obj_id_t oids[3] = {{.lo = 1}, {.lo = 2}, {.lo = 3}};
 
 	memset(wl, 0, sizeof(*wl));
@@ -303,11 +311,9 @@ wl_open(struct wl *wl, struct sc *sc, const char *pool)
 		SC_RC(daos_eq_create(&wl->eq[c]));
 	}
 	sc_use(sc, 0);
-	SC_RC(daos_obj_generate_oid(sc->clients[0].coh, &oids[0], DAOS_OT_ARRAY_BYTE, OC_SX, 0, 0));
-	SC_RC(
-	    daos_obj_generate_oid(sc->clients[0].coh, &oids[1], DAOS_OT_MULTI_HASHED, OC_SX, 0, 0));
-	SC_RC(
-	    daos_obj_generate_oid(sc->clients[0].coh, &oids[2], DAOS_OT_MULTI_HASHED, OC_S1, 0, 0));
+	for (int i = 0; i < 3; i++)
+		SC_RC(daos_obj_generate_oid(sc->clients[0].coh, &oids[i], objs[i].type,
+					    replicated ? objs[i].replicated : objs[i].plain, 0, 0));
 	wl->slot_nr = WL_SLOTS * sc->conf.client_nr;
 	wl->slots = calloc(wl->slot_nr, sizeof(*wl->slots));
 	SC_CHECK(wl->slots != NULL);

@@ -55,8 +55,9 @@ struct wl {
 	uint32_t serial; /* makes every value different */
 };
 
-/* Connects every client to the pool, makes and opens the container, opens the objects. */
-void wl_open(struct wl *wl, struct sc *sc, const char *pool);
+/* Connects every client to the pool, makes and opens the container, opens the objects; replicated:
+ * of classes with two and three copies. */
+void wl_open(struct wl *wl, struct sc *sc, const char *pool, bool replicated);
 /* Closes everything; nothing may be under way. */
 void wl_close(struct wl *wl);
 /* Start operations on idle slots (up to par under way), then let this much virtual time pass and

@@ -1,8 +1,9 @@
 /*
  * The service as a whole: start and end, and where the members of a group are.
  *
- * Two coroutines work in the background, asleep as long as there is nothing to do: one tells members
- * what was decided (dtx_tell.c), one asks leaders about intents that have become old (dtx_settle.c).
+ * Two coroutines work in the background, asleep as long as there is nothing to do: one tells
+ * members what was decided (dtx_tell.c), one asks leaders about intents that have become old
+ * (dtx_settle.c).
  */
 #define LOG_FACILITY "dtx"
 
@@ -49,8 +50,7 @@ dtx_peer(struct dtx_svc *svc, const struct cont_shard *cont, uint32_t target_id,
 {
 	const struct pool_map *map = cont->pool->map;
 	const struct map_target *target = pool_map_target_find(map, target_id);
-	const struct map_rank *rank =
-	    target == NULL ? NULL : pool_map_rank_find(map, target->rank);
+	const struct map_rank *rank = target == NULL ? NULL : pool_map_rank_find(map, target->rank);
 	char uri[RPC_URI_MAX];
 	int rc;
 
@@ -89,8 +89,7 @@ dtx_svc_init(struct dtx_svc *svc, struct rpc_ep *ep, struct xs *xs, struct cont_
 {
 	int rc;
 
-	*svc = (struct dtx_svc){
-	    .xs = xs, .ep = ep, .conts = conts, .ops = ops, .ops_arg = ops_arg};
+	*svc = (struct dtx_svc){.xs = xs, .ep = ep, .conts = conts, .ops = ops, .ops_arg = ops_arg};
 	htable_init(&svc->active);
 	list_init(&svc->by_age);
 	list_init(&svc->outqs);

@@ -28,11 +28,11 @@ struct dtx_svc_ops {
 	void (*wrote)(void *arg, struct cont_shard *cont);
 };
 struct dtx_stats {
-	uint64_t led_nr;      /* changes committed as leader */
-	uint64_t retry_nr;    /* attempts after the first */
-	uint64_t forward_nr;  /* requests to members */
-	uint64_t abort_nr;    /* changes refused after members had been asked */
-	uint64_t settled_nr;  /* intents whose fate was asked for */
+	uint64_t led_nr;     /* changes committed as leader */
+	uint64_t retry_nr;   /* attempts after the first */
+	uint64_t forward_nr; /* requests to members */
+	uint64_t abort_nr;   /* changes refused after members had been asked */
+	uint64_t settled_nr; /* intents whose fate was asked for */
 };
 struct dtx_svc {
 	struct xs *xs;
@@ -86,9 +86,9 @@ struct dtx_change {
 	uint64_t epoch;
 };
 /*
- * Carry a change through. 0: committed, *ret_epoch its version (or that of the repetition, if it was
- * committed before). -DER_AGAIN, -DER_STALE: not now, repeat with the same identity. Anything else
- * is final: it did not happen and never will.
+ * Carry a change through. 0: committed, *ret_epoch its version (or that of the repetition, if it
+ * was committed before). -DER_AGAIN, -DER_STALE: not now, repeat with the same identity. Anything
+ * else is final: it did not happen and never will.
  */
 int co_fn dtx_lead(struct dtx_svc *svc, struct dtx_change *c, uint64_t *ret_epoch);
 

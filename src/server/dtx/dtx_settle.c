@@ -1,9 +1,10 @@
 /*
  * The member's side: keeping intents, and finding out what became of them.
  *
- * With an intent its leader's target is kept, so the question finds its way without the request that
- * brought the intent. Questions are asked by whoever meets an intent in the way, and by a background
- * coroutine about intents that were not told about for a second; it sleeps when there are none.
+ * With an intent its leader's target is kept, so the question finds its way without the request
+ * that brought the intent. Questions are asked by whoever meets an intent in the way, and by a
+ * background coroutine about intents that were not told about for a second; it sleeps when there
+ * are none.
  */
 #define LOG_FACILITY "dtx"
 
@@ -62,11 +63,11 @@ dtx_keep(struct dtx_svc *svc, struct cont_shard *cont, const struct obj_head *he
 		rc = cont_vos(cont, true, &vos);
 	if (rc != 0)
 		return rc;
-	leader = htole32(
-	    group.members[place_leader(head->oid, &group.shape,
-				       op->dkey != NULL ? op->dkey->iov_buf : NULL,
-				       op->dkey != NULL ? op->dkey->iov_len : 0)]
-		.target_id);
+	leader = htole32(group
+			     .members[place_leader(head->oid, &group.shape,
+						   op->dkey != NULL ? op->dkey->iov_buf : NULL,
+						   op->dkey != NULL ? op->dkey->iov_len : 0)]
+			     .target_id);
 	rc = vos_dtx_prepare(vos, &ref, head->low_seq, &leader, sizeof(leader), op, 1, &conflict);
 	switch (rc) {
 	case 0:

@@ -1,12 +1,12 @@
 /*
  * Changes of redundant objects: what server/dtx carries through, as updates and punches.
  *
- * The leader receives the data into reserved buffers as for any update and hands the change on while
- * nothing is entered yet: small data goes along in the message, of larger data the members pull
- * their copy out of the leader's buffers. A member keeps data and change as an intent. The bytes that
- * members hold are bounded apart from those of clients' requests: a leader that waits for its members
- * holds some of the latter, and two targets that lead and follow each other must not wait in a
- * circle.
+ * The leader receives the data into reserved buffers as for any update and hands the change on
+ * while nothing is entered yet: small data goes along in the message, of larger data the members
+ * pull their copy out of the leader's buffers. A member keeps data and change as an intent. The
+ * bytes that members hold are bounded apart from those of clients' requests: a leader that waits
+ * for its members holds some of the latter, and two targets that lead and follow each other must
+ * not wait in a circle.
  */
 #define LOG_FACILITY "object"
 
@@ -234,7 +234,8 @@ static void
 keep_reply(struct obj_svc *svc, struct rpc_in *in, struct cont_shard *cont, int rc, uint64_t clock)
 {
 	if (cont != NULL && svc->ops->may_serve(svc->ops_arg)) {
-		rpc_reply_set(in, cont->pool->map_ver, rc == -DER_TX_RESTART ? clock : svc->hlc.last);
+		rpc_reply_set(in, cont->pool->map_ver,
+			      rc == -DER_TX_RESTART ? clock : svc->hlc.last);
 		rpc_reply(in, rc, NULL, 0);
 	} else {
 		obj_reply(svc, in, cont, rc, NULL, 0);

@@ -178,9 +178,8 @@ update_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_rw *m,
 	if (rc != 0)
 		return rc;
 	taken = byte_sem_get(&svc->bufs, bytes);
-	rc = dtx_redundant(m->head.oid)
-		 ? obj_update_lead(svc, in, m, *ret_cont, bytes, ret_epoch)
-		 : update_run(svc, in, m, *ret_cont, bytes, ret_epoch);
+	rc = dtx_redundant(m->head.oid) ? obj_update_lead(svc, in, m, *ret_cont, bytes, ret_epoch)
+					: update_run(svc, in, m, *ret_cont, bytes, ret_epoch);
 	byte_sem_put(&svc->bufs, taken);
 	if (rc == 0) {
 		svc->stats.update_nr++;

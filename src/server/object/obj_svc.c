@@ -129,8 +129,8 @@ obj_svc_floor(struct obj_svc *svc, uint64_t floor)
 }
 
 int
-obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts,
-	     struct dtx_svc *dtx, const struct obj_svc_ops *ops, void *ops_arg)
+obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts, struct dtx_svc *dtx,
+	     const struct obj_svc_ops *ops, void *ops_arg)
 {
 	static const struct {
 		uint32_t opc;
