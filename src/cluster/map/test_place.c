@@ -477,6 +477,30 @@ test_fixed_results(void **state)
 	assert_int_equal(sum, FIXED_SUM);
 }
 
+/* Leaders are spread evenly, over keys and over objects; those of erasure-coded groups hold parity.
+ */
+static void
+test_leaders(void **state)
+{
+	static const struct oclass_shape rp3 = {
+	    .group_nr = 4, .group_size = 3, .data_nr = 1, .parity_nr = 0};
+	static const struct oclass_shape ec = {
+	    .group_nr = 1, .group_size = 6, .data_nr = 4, .parity_nr = 2};
+	static const struct oclass_shape one = {.group_nr = 9, .group_size = 1, .data_nr = 1};
+	uint32_t by_key[3] = {0}, by_obj[3] = {0};
+
+	for (uint64_t n = 0; n < 30000; n++) {
+		by_key[place_leader(make_oid(7), &rp3, &n, sizeof(n))]++;
+		by_obj[place_leader(make_oid(n), &rp3, NULL, 0)]++;
+		assert_in_range(place_leader(make_oid(7), &ec, &n, sizeof(n)), 4, 5);
+		assert_int_equal(place_leader(make_oid(7), &one, &n, sizeof(n)), 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		assert_in_range(by_key[i], 9700, 10300);
+		assert_in_range(by_obj[i], 9700, 10300);
+	}
+}
+
 static double
 time_groups(const struct pool_map *map, daos_oclass_id_t cid)
 {
@@ -530,6 +554,7 @@ main(void)
 	    cmocka_unit_test(test_loss_spreads),
 	    cmocka_unit_test(test_addition_takes_its_part),
 	    cmocka_unit_test(test_dkey_groups),
+	    cmocka_unit_test(test_leaders),
 	    cmocka_unit_test(test_fixed_results),
 	    cmocka_unit_test(test_speed),
 	};
