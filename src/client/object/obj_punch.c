@@ -59,7 +59,6 @@ punch_init(struct punch *p, struct op *op, struct obj *obj, uint32_t group, uint
 		    .op = op,
 		    .obj = obj,
 		    .group = group,
-		    .dkey = dkey,
 		    .opc = OPC_OBJ_PUNCH,
 		    .flags = flags,
 		    .change = true,

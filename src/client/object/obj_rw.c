@@ -253,7 +253,7 @@ rw_run_entered(struct rw *rw)
 		/* Somebody punched the object, or the group was restarted. */
 		obj_groups_forget(obj, rw->proof);
 	}
-	op_ident_end(&ident);
+	op_ident_end(rw->rpc.op, &ident);
 	return rc;
 }
 
