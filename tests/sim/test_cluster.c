@@ -38,10 +38,12 @@ make_pool(struct sc *sc)
 			     (uint64_t)NVME_BYTES * TARGET_NR));
 }
 
-/* Replicated objects are read with any one engine away, from the copies that are left. */
+/* Replicated objects are read with any one engine away, from the copies that are left. (What a leader
+ * decided and could not tell, members ask about within seconds.) */
 static void
 verify_copies(struct sc *sc, struct wl *wl)
 {
+	sim_run_for(sc->sim, 5 * SC_SEC);
 	for (uint32_t node = 0; node < ENGINE_NR; node++) {
 		sc_stop(sc, node);
 		wl_verify(wl);

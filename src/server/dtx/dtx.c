@@ -106,12 +106,13 @@ dtx_svc_init(struct dtx_svc *svc, struct rpc_ep *ep, struct xs *xs, struct cont_
 	return rc;
 }
 
-void
+void co_fn
 dtx_svc_stop(struct dtx_svc *svc)
 {
 	svc->stopping = true;
 	co_waitq_wake_all(&svc->work);
 	co_waitq_wake_all(&svc->left);
+	dtx_tell_rest(svc);
 }
 
 void co_fn

@@ -17,6 +17,7 @@ enum {
 	DTX_TELL_NR = 256,     /* decisions of one message */
 	DTX_ASK_AGE_MS = 1000, /* intents older than this are asked about */
 	DTX_ASK_MS = 5000,     /* deadline of a question */
+	DTX_REST_MS = 500,     /* what is left to tell when the service stops */
 	DTX_ATTEMPTS_MAX = 8,  /* of one request, before its client is told to repeat */
 };
 
@@ -47,6 +48,8 @@ int co_fn dtx_state_of(struct dtx_svc *svc, struct cont_shard *cont, const struc
 void dtx_tell(struct dtx_svc *svc, const struct cont_shard *cont, uint32_t target_id,
 	      const struct dtx_ref *ref);
 void co_fn dtx_tell_run(struct dtx_svc *svc);
+/* Tell all that is left; waits a moment for it to arrive. */
+void co_fn dtx_tell_rest(struct dtx_svc *svc);
 void dtx_tell_fini(struct dtx_svc *svc);
 /* One message; states: room for nr, or NULL. */
 int co_fn dtx_resolve_call(struct dtx_svc *svc, const struct cont_shard *cont, uint32_t target_id,

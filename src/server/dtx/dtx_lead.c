@@ -343,6 +343,9 @@ attempts_run(struct attempt *at)
 		svc->stats.retry_nr += n > 0;
 		ask_all(at);
 		rc = verdict(at, &answer);
+		if (rc != 0)
+			log_debug("change %lu of %016lx: attempt %d: " ERR_F, at->c->head->seq,
+				  at->c->head->client[0], n + 1, ERR_P(rc));
 		switch (answer) {
 		case ANS_YES:
 			return decide(at);

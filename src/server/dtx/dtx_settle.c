@@ -69,6 +69,8 @@ dtx_keep(struct dtx_svc *svc, struct cont_shard *cont, const struct obj_head *he
 						   op->dkey != NULL ? op->dkey->iov_len : 0)]
 			     .target_id);
 	rc = vos_dtx_prepare(vos, &ref, head->low_seq, &leader, sizeof(leader), op, 1, &conflict);
+	if (rc != 0)
+		log_debug("change %lu not kept: " ERR_F, head->seq, ERR_P(rc));
 	switch (rc) {
 	case 0:
 		cont->intents = true;

@@ -207,6 +207,16 @@ dtx_tell_run(struct dtx_svc *svc)
 		co_waitq_wait(&svc->work, 0);
 }
 
+void co_fn
+dtx_tell_rest(struct dtx_svc *svc)
+{
+	uint64_t until = xs_now_ns(svc->xs) + DTX_REST_MS * 1000000ull;
+
+	outqs_flush(svc);
+	while (svc->tell_nr > 0 && xs_now_ns(svc->xs) < until)
+		co_waitq_wait(&svc->work, until);
+}
+
 void
 dtx_tell_fini(struct dtx_svc *svc)
 {
