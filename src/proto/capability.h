@@ -33,7 +33,8 @@ struct capability {
 	uint32_t csum_type;  /* cksum: DAOS_PROP_CO_CSUM_* */
 	uint32_t csum_chunk; /* cksum_size, bytes */
 	bool csum_verify;    /* srv_cksum */
-	bool rank_level;     /* rd_lvl: members of a redundancy group are on different ranks, not nodes */
+	bool rank_level; /* rd_lvl: members of a redundancy group are on different ranks, not nodes
+			  */
 };
 /* 0, or -DER_MISC when the cryptographic library fails (out is all zeros then). */
 int cap_encode(const struct capability *cap, const uint8_t key[CAP_KEY_BYTES],

@@ -38,8 +38,8 @@ make_pool(struct sc *sc)
 			     (uint64_t)NVME_BYTES * TARGET_NR));
 }
 
-/* Replicated objects are read with any one engine away, from the copies that are left. (What a leader
- * decided and could not tell, members ask about within seconds.) */
+/* Replicated objects are read with any one engine away, from the copies that are left. (What a
+ * leader decided and could not tell, members ask about within seconds.) */
 static void
 verify_copies(struct sc *sc, struct wl *wl)
 {

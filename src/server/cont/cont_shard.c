@@ -309,6 +309,7 @@ cap_learn(struct cont_tab *tab, const uint8_t *encoded, uint32_t len, uint64_t n
 		return rc;
 	}
 	e->cont->rank_level = cap.rank_level;
+	e->cont->conf = conf; /* known of before without */
 	cap_id(encoded, e->id);
 	e->rights = cap.rights;
 	e->expires_ms = cap.expires_ms;
@@ -363,6 +364,7 @@ int
 cont_enter_known(struct cont_tab *tab, const uuid_t pool_uuid, const uuid_t uuid,
 		 struct cont_shard **ret_cont)
 {
+	static const struct vos_cont_conf none;
 	struct pool_shard *pool;
 	struct cont_shard *cont;
 	int rc;
@@ -372,7 +374,7 @@ cont_enter_known(struct cont_tab *tab, const uuid_t pool_uuid, const uuid_t uuid
 	rc = pool_shard_enter(tab->pools, pool_uuid, &pool);
 	if (rc != 0)
 		return rc;
-	rc = cont_get(tab, pool, uuid, &cont);
+	rc = cont_get(tab, pool, uuid, &none, &cont);
 	if (rc == 0 && cont->dead) {
 		cont_put(cont);
 		rc = -DER_NO_HDL;

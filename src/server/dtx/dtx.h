@@ -55,8 +55,8 @@ struct dtx_svc {
 
 int dtx_svc_init(struct dtx_svc *svc, struct rpc_ep *ep, struct xs *xs, struct cont_tab *conts,
 		 const struct dtx_svc_ops *ops, void *ops_arg);
-/* Begin to end: nothing new is led or asked, members are told what they have not been told yet. Then
- * close the endpoint, which ends what is under way, then fini. */
+/* Begin to end: nothing new is led or asked, members are told what they have not been told yet.
+ * Then close the endpoint, which ends what is under way, then fini. */
 void co_fn dtx_svc_stop(struct dtx_svc *svc);
 void co_fn dtx_svc_fini(struct dtx_svc *svc);
 

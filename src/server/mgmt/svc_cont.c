@@ -97,8 +97,8 @@ capability(struct mgmt *mgmt, struct arena *a, const struct st_handle *h, Protob
 	    .csum_chunk = (uint32_t)prop_num(&h->cont->props, DAOS_PROP_CO_CSUM_CHUNK_SIZE, 0),
 	    .csum_verify = prop_num(&h->cont->props, DAOS_PROP_CO_CSUM_SERVER_VERIFY, 0) ==
 			   DAOS_PROP_CO_CSUM_SV_ON,
-	    .rank_level = prop_num(&h->cont->props, DAOS_PROP_CO_REDUN_LVL, 0) ==
-			  DAOS_PROP_CO_REDUN_RANK,
+	    .rank_level =
+		prop_num(&h->cont->props, DAOS_PROP_CO_REDUN_LVL, 0) == DAOS_PROP_CO_REDUN_RANK,
 	};
 
 	_Static_assert(CAP_READ == (int)DAOS_ACL_PERM_READ && CAP_WRITE == (int)DAOS_ACL_PERM_WRITE,

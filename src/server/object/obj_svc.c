@@ -136,9 +136,9 @@ obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts, str
 		uint32_t opc;
 		rpc_handler_t handler;
 	} rows[] = {
-	    {OPC_OBJ_UPDATE, obj_update_handle},   {OPC_OBJ_FETCH, obj_fetch_handle},
-	    {OPC_OBJ_PUNCH, obj_punch_handle},     {OPC_OBJ_LIST, obj_list_handle},
-	    {OPC_OBJ_QUERY_KEY, obj_query_handle}, {OPC_OBJ_GROUPS, obj_groups_handle},
+	    {OPC_OBJ_UPDATE, obj_update_handle},      {OPC_OBJ_FETCH, obj_fetch_handle},
+	    {OPC_OBJ_PUNCH, obj_punch_handle},        {OPC_OBJ_LIST, obj_list_handle},
+	    {OPC_OBJ_QUERY_KEY, obj_query_handle},    {OPC_OBJ_GROUPS, obj_groups_handle},
 	    {OPC_DTX_UPDATE, obj_keep_update_handle}, {OPC_DTX_PUNCH, obj_keep_punch_handle},
 	};
 	int rc = 0;

@@ -67,8 +67,7 @@ int co_fn obj_epoch_next(struct obj_svc *svc, uint64_t *ret_epoch);
 
 /* Registers the handlers. */
 int obj_svc_init(struct obj_svc *svc, struct rpc_ep *ep, struct cont_tab *conts,
-		 struct dtx_svc *dtx,
-		 const struct obj_svc_ops *ops, void *ops_arg);
+		 struct dtx_svc *dtx, const struct obj_svc_ops *ops, void *ops_arg);
 /* The clock of this target, and what its earlier lives did, were not beyond this epoch. */
 void obj_svc_floor(struct obj_svc *svc, uint64_t floor);
 
