@@ -145,6 +145,8 @@ dmg pool create bad/label --size=1G
 dmg pool create x
 dmg pool destroy nosuch
 dmg pool query nosuch
+dmg storage query list-devices --health
+dmg storage query list-pools --rank x
 dmg system query --ranks=x
 dmg -l localhost:1 system query
 command dmg -o /nonexistent.yml system query
@@ -188,6 +190,17 @@ system_stop() { # orderly stop by dmg: no restarts; start again
 	[ "$(dmg -j system query | grep -c '"state": "joined"')" -eq 4 ]
 	diff -r --no-dereference /usr/include/linux "$mnt/linux"
 }
+storage_query() { # what dmg says of the NVMe tier is what lies in it
+	local uuid
+	uuid=$(dmg -j pool list | grep -m 1 -o '"uuid": "[^"]*"' | cut -d '"' -f 4)
+	dmg storage query list-pools | grep -q "^    UUID:$uuid\$"
+	[ "$(dmg storage query list-pools -u "$uuid" | grep -c '^      Rank:[0-3] Targets:\[0\]$')" -eq 4 ]
+	[ "$(dmg storage query list-pools -v -r 2 | grep -c 'Rank:2 Targets:\[0\] Blobs:\[[0-9]*\]')" -eq 1 ]
+	dmg storage query list-pools -u 00000000-0000-0000-0000-000000000001 | grep -q 'No pools with NVMe found'
+	[ "$(dmg storage query list-devices | grep -c 'Roles:data Targets:\[0\] Rank:[0-3] State:NORMAL')" -eq 4 ]
+	dmg -j storage query list-devices -r 1 | grep -q '"rank": 1'
+	dmg storage query list-devices -e | grep -q 'No devices found'
+}
 idle() { # under 1 % of one core in total, under 64 MiB per engine
 	local pids p before after rss
 	sleep 12 # caches are given back after a while
@@ -216,7 +229,7 @@ twenty_ranks() {
 }
 
 all=(first_run copy_compare posix_calls two_mounts git_clone sqlite tar_both_ways fio_verify kill_all_engines kill_system
-	stop_start bad_input full_pool autotest dfs_sample fio_dfs_engine system_stop idle)
+	stop_start bad_input full_pool autotest dfs_sample fio_dfs_engine system_stop storage_query idle)
 [ "${DAOS_TEST_LONG:-0}" = 1 ] && all+=(build_in_mount)
 all+=(twenty_ranks)
 [ $# -gt 0 ] && all=("$@")

@@ -1,6 +1,7 @@
 /* dmg storage: capacity of the servers, formatting. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <daos_errno.h>
 
@@ -165,6 +166,176 @@ run_usage(struct cli *cli)
 	return rc;
 }
 
+/* --- devices and pools of the NVMe tier ------------------------------------------------------- */
+
+struct smd_filter {
+	uint32_t *ranks; /* NULL: all */
+	uint32_t rank_nr;
+	const char *uuid; /* NULL: all */
+	bool evicted;
+};
+
+static bool
+smd_wanted(const struct smd_filter *f, const json_t *o)
+{
+	const char *state = json_str(json_object_get(o, "ctrlr"), "dev_state");
+	uint32_t i;
+
+	if (f->uuid != NULL && strcasecmp(f->uuid, json_str(o, "uuid")) != 0)
+		return false;
+	if (f->evicted && strcmp(state, "EVICTED") != 0)
+		return false;
+	for (i = 0; i < f->rank_nr; i++)
+		if (f->ranks[i] == json_u64(o, "rank"))
+			return true;
+	return f->rank_nr == 0;
+}
+
+static void
+print_numbers(FILE *out, const char *name, const json_t *a)
+{
+	json_t *v;
+	size_t i;
+
+	fprintf(out, "%s:[", name);
+	json_array_foreach(a, i, v)
+	    fprintf(out, "%s%" JSON_INTEGER_FORMAT, i > 0 ? " " : "", json_integer_value(v));
+	fprintf(out, "]");
+}
+
+static json_t *
+smd_devices(FILE *out, const json_t *rep, const struct smd_filter *f)
+{
+	json_t *kept = json_array(), *o;
+	size_t i;
+
+	json_array_foreach(json_object_get(rep, "devices"), i, o)
+	{
+		json_t *ctrlr = json_object_get(o, "ctrlr");
+
+		if (!smd_wanted(f, o))
+			continue;
+		if (json_array_size(kept) == 0)
+			fprintf(out, "  Devices\n");
+		json_array_append(kept, o);
+		fprintf(out, "    UUID:%s [TrAddr:%s]\n      Roles:%s ", json_str(o, "uuid"),
+			json_str(ctrlr, "pci_addr"), json_str(o, "roles"));
+		print_numbers(out, "Targets", json_object_get(o, "tgt_ids"));
+		fprintf(out, " Rank:%" JSON_INTEGER_FORMAT " State:%s LED:%s\n",
+			json_integer_value(json_object_get(o, "rank")),
+			json_str(ctrlr, "dev_state"), json_str(ctrlr, "led_state"));
+	}
+	if (json_array_size(kept) > 0)
+		return kept;
+	fprintf(out, "  No devices found\n");
+	json_decref(kept);
+	return json_null();
+}
+
+/* By uuid: what each rank has of it. */
+static json_t *
+smd_pools(FILE *out, const json_t *rep, const struct smd_filter *f, bool verbose)
+{
+	json_t *kept = json_object(), *list, *o;
+	const char *uuid;
+	size_t i;
+
+	json_array_foreach(json_object_get(rep, "pools"), i, o)
+	{
+		if (!smd_wanted(f, o))
+			continue;
+		list = json_object_get(kept, json_str(o, "uuid"));
+		if (list == NULL) {
+			list = json_array();
+			json_object_set_new(kept, json_str(o, "uuid"), list);
+		}
+		json_array_append(list, o);
+	}
+	fprintf(out, json_object_size(kept) > 0 ? "  Pools\n" : "  No pools with NVMe found\n");
+	json_object_foreach(kept, uuid, list)
+	{
+		fprintf(out, "    UUID:%s\n", uuid);
+		json_array_foreach(list, i, o)
+		{
+			fprintf(out, "      Rank:%" JSON_INTEGER_FORMAT " ",
+				json_integer_value(json_object_get(o, "rank")));
+			print_numbers(out, "Targets", json_object_get(o, "tgt_ids"));
+			if (verbose)
+				print_numbers(out, " Blobs", json_object_get(o, "blobs"));
+			fprintf(out, "\n");
+		}
+		fprintf(out, "\n");
+	}
+	return kept;
+}
+
+static int
+smd_query(struct cli *cli, bool devices)
+{
+	struct smd_filter f = {.uuid = cli_value(cli, "uuid")};
+	json_t *errors = json_object(), *map = json_object();
+	const char *ranks = cli_value(cli, "rank");
+	struct host_usage *all = NULL;
+	FILE *out = cli_out(cli);
+	uint32_t nr = 0, i, bad = 0;
+	int rc = 0;
+
+	f.evicted = devices && cli_flag(cli, "show-evicted");
+	if (ranks != NULL && cli_ranks_parse(ranks, &f.ranks, &f.rank_nr) != 0)
+		rc = cli_fail(cli, -DER_INVAL, "--rank: '%s' is not a rank", ranks);
+	if (rc == 0)
+		rc = ask_hosts(cli, "storage-smd", DMG_QUERY_MS, &all, &nr);
+	for (i = 0; rc == 0 && i < nr; i++) {
+		json_t *dev = json_null(), *pools = json_object();
+		char line[128], key[16];
+
+		if (all[i].rep == NULL) {
+			json_object_set_new(errors, all[i].host, json_string(all[i].err));
+			fprintf(stderr, "ERROR: dmg: %s: %s\n", all[i].host, all[i].err);
+			json_decref(pools);
+			bad++;
+			continue;
+		}
+		memset(line, '-', sizeof(line));
+		line[strlen(all[i].host) < sizeof(line) ? strlen(all[i].host) : 127] = '\0';
+		fprintf(out, "%s\n%s\n%s\n", line, all[i].host, line);
+		if (devices) {
+			dev = smd_devices(out, all[i].rep, &f);
+		} else {
+			json_decref(pools);
+			pools = smd_pools(out, all[i].rep, &f, cli_flag(cli, "verbose"));
+		}
+		snprintf(key, sizeof(key), "%u", i + 1);
+		json_object_set_new(map, key,
+				    json_pack("{s:{s:n,s:n,s:n,s:n,s:{s:o,s:o},s:b,s:n},s:s}",
+					      "storage", "nvme_devices", "scm_modules",
+					      "scm_namespaces", "scm_mount_points", "smd_info",
+					      "devices", dev, "pools", pools, "reboot_required", 0,
+					      "mem_info", "hosts", json_str(all[i].rep, "host")));
+	}
+	usage_free(all, nr);
+	free(f.ranks);
+	cli_respond(cli, json_pack("{s:o,s:o}", "host_errors", errors, "host_storage_map", map));
+	if (rc == 0 && bad > 0)
+		rc = cli_fail(cli, -DER_UNREACH, "%u of %u hosts did not answer", bad, nr);
+	return rc;
+}
+
+static int
+run_list_devices(struct cli *cli)
+{
+	if (cli_flag(cli, "health"))
+		return cli_fail(cli, -DER_NOTSUPPORTED,
+				"--health: tiers that are files have no device health");
+	return smd_query(cli, true);
+}
+
+static int
+run_list_pools(struct cli *cli)
+{
+	return smd_query(cli, false);
+}
+
 static int
 run_format(struct cli *cli)
 {
@@ -191,7 +362,24 @@ run_format(struct cli *cli)
 	return rc;
 }
 
+static const struct cli_opt device_opts[] = {
+    {"rank", 'r', "RANK", "only those of these ranks", false},
+    {"health", 'b', NULL, "include device health", false},
+    {"uuid", 'u', "UUID", "only this device", false},
+    {"show-evicted", 'e', NULL, "only evicted devices", false},
+    {0},
+};
+static const struct cli_opt pool_opts[] = {
+    {"rank", 'r', "RANK", "only those of these ranks", false},
+    {"uuid", 'u', "UUID", "only this pool", false},
+    {"verbose", 'v', NULL, "with the files' inode numbers", false},
+    {0},
+};
 static const struct cli_cmd query_cmds[] = {
+    {"list-devices", NULL, "devices of the NVMe tier", NULL, device_opts, NULL, run_list_devices, 0,
+     0},
+    {"list-pools", NULL, "pools with NVMe on the servers", NULL, pool_opts, NULL, run_list_pools, 0,
+     0},
     {"usage", NULL, "capacity and free space per host", NULL, NULL, NULL, run_usage, 0, 0},
     {0},
 };

@@ -30,6 +30,7 @@
 #include "proto/opcodes.h"
 #include "server/control/api.h"
 #include "server/control/session.h"
+#include "server/control/smd.h"
 
 enum {
 	REQUEST_MAX = 1 << 20, /* bytes of a request */
@@ -452,6 +453,54 @@ do_storage_usage(struct call *call)
 	return 0;
 }
 
+/* Uuid of a rank's storage; "" while the service cannot be asked. */
+static void
+storage_uuid(const Mgmt__SystemQueryRep *rep, uint32_t rank, char uuid[37])
+{
+	size_t r;
+
+	uuid[0] = '\0';
+	for (r = 0; rep != NULL && r < rep->n_ranks; r++)
+		if (rep->ranks[r]->rank == rank)
+			uuid_text(&rep->ranks[r]->uuid, uuid);
+}
+
+/* Devices of the NVMe tier here, and the pools on them. */
+static int
+do_storage_smd(struct call *call)
+{
+	struct api *api = call->api;
+	Mgmt__SystemQueryReq req = MGMT__SYSTEM_QUERY_REQ__INIT;
+	Mgmt__SystemQueryRep *rep = NULL;
+	json_t *devices = json_array(), *pools = json_array();
+	uint32_t i;
+
+	req.ranks = "";
+	if (ms_ask(call, OPC_MS_SYSTEM_QUERY, &req.base, &mgmt__system_query_rep__descriptor,
+		   (ProtobufCMessage **)&rep, MS_SHORT_MS) != 0)
+		rep = NULL;
+	for (i = 0; i < sup_engine_nr(api->c.sup); i++) {
+		const struct conf_engine *ce = &api->c.conf->engines[i];
+		struct sup_engine e;
+		char uuid[37];
+		int64_t rank;
+
+		if (ce->nvme_dir == NULL)
+			continue;
+		sup_snapshot(api->c.sup, i, &e);
+		rank = e.rank == MGMT_RANK_NONE ? -1 : (int64_t)e.rank;
+		storage_uuid(rep, e.rank, uuid);
+		json_array_append_new(devices, smd_device(ce->nvme_dir, uuid, rank,
+							  ce->targets != NULL ? *ce->targets : 1));
+		smd_pools(ce->nvme_dir, rank, pools);
+	}
+	if (rep != NULL)
+		mgmt__system_query_rep__free_unpacked(rep, NULL);
+	call->response = json_pack("{s:s,s:o,s:o}", "host", api->c.control_addr, "devices", devices,
+				   "pools", pools);
+	return 0;
+}
+
 /* --- pools
  * ------------------------------------------------------------------------------------------- */
 
@@ -758,9 +807,9 @@ static const struct method {
 } methods[] = {
     {"system-query", do_system_query},   {"system-stop", do_system_stop},
     {"system-start", do_system_start},   {"storage-format", do_storage_format},
-    {"storage-usage", do_storage_usage}, {"pool-create", do_pool_create},
-    {"pool-destroy", do_pool_destroy},   {"pool-list", do_pool_list},
-    {"pool-query", do_pool_query},
+    {"storage-usage", do_storage_usage}, {"storage-smd", do_storage_smd},
+    {"pool-create", do_pool_create},     {"pool-destroy", do_pool_destroy},
+    {"pool-list", do_pool_list},         {"pool-query", do_pool_query},
 };
 
 static enum MHD_Result
