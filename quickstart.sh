@@ -67,7 +67,9 @@ agent_pid_file=$dir/run/daos_agent.pid
 
 running() { # running PIDFILE PROGRAM: is the process of the pid file that program?
 	local pid
-	pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ]
+	# one that has ended, but that nobody has asked for its status, still has a comm, but no exe
+	pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ] &&
+		[ -e "/proc/$pid/exe" ]
 }
 mounted() { grep -qs " $mnt fuse" /proc/mounts; }
 stop_pid() { # stop_pid PIDFILE PROGRAM SECONDS: ask, wait, insist

@@ -93,7 +93,7 @@ kill_system() { # kill -9 of server and engines during a copy: the files are sou
 	pids=$(engines)
 	# shellcheck disable=SC2086
 	kill -9 "$server" $pids
-	for p in $server $pids; do while kill -0 "$p" 2>/dev/null; do sleep 0.05; done; done
+	for p in $server $pids; do while [ -e "/proc/$p/exe" ]; do sleep 0.05; done; done
 	verify_targets
 	md5sum "$work"/sys/storage/engine*/scm/*.wal >"$work/wal.md5"
 	verify_targets
