@@ -48,6 +48,7 @@ struct dev_ops {
 struct dev {
 	const struct dev_ops *ops;
 	uint64_t size_bytes;
+	bool thin;     /* not all of it is backed: a write may give -DER_NOSPACE */
 	char name[64]; /* for messages */
 };
 

@@ -271,6 +271,7 @@ dir_open(struct dev_dir *dir, struct xs *xs, const char *name, bool read_only, s
 	rc = file_dev_new(xs, fd, name, st.st_size, &fdev);
 	if (rc != 0)
 		return rc;
+	fdev->dev.thin = (uint64_t)st.st_blocks * 512 < fdev->dev.size_bytes;
 	if (!read_only)
 		rc = lock_file(fdev, LOCK_EX);
 	else if (fdir->read_only && !fdir->unlocked)

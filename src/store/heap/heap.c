@@ -213,6 +213,7 @@ recover(struct heap *heap, struct dev *log)
 	    .id = {heap->super.id[0], heap->super.id[1]},
 	    .read_only = heap->conf.read_only,
 	    .replay = heap_replay,
+	    .check = heap_replay_check,
 	    .pressure = log_pressure,
 	    .failed = log_failed,
 	    .arg = heap,

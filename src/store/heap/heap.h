@@ -61,6 +61,13 @@ struct heap;
 struct heap_tx;
 struct xs;
 
+/* Blocks of another device and what must stand in them. */
+struct heap_dep {
+	uint64_t blk;
+	uint32_t blk_nr;
+	uint32_t crc; /* crc32c */
+};
+
 struct heap_conf {
 	struct xs *xs;          /* home of the heap; its coroutines run there */
 	uint64_t resident_max;  /* soft bound of bytes kept in memory; 0 = no bound */
@@ -68,7 +75,12 @@ struct heap_conf {
 				 * when the log does not ask for it earlier; 0 = 5000 */
 	uint32_t ckpt_fill_pct; /* checkpoint when the log is this full; 0 = 50 */
 	bool shadow;            /* replay every record into a second image and compare (tests) */
-	bool read_only;         /* open only: replay in memory, write nothing; no transactions */
+	/* open: whether content that a transaction depended on (heap_tx_dep) is there. 0;
+	 * -DER_CSUM: it is not; another error ends the open. NULL: no transaction depends on
+	 * anything. */
+	int co_fn (*dep_check)(void *arg, const struct heap_dep *dep);
+	void *arg;
+	bool read_only; /* open only: replay in memory, write nothing; no transactions */
 };
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -180,6 +192,24 @@ int heap_tx_write(struct heap_tx *tx, uint64_t off, const void *src, uint32_t le
  * on behalf of another. */
 int64_t heap_tx_net_bytes(const struct heap_tx *tx);
 void heap_tx_not_mine(struct heap_tx *tx, int64_t bytes);
+
+/*
+ * The transaction counts only together with content of another device, which is written at the same
+ * time: it is durable when its log record and all of that are. The user starts those writes, not
+ * later than the turn of the commit, and calls heap_dep_done() once with the lsn of the commit when
+ * all have ended. An error there fails the heap: what was committed behind it cannot be taken back
+ * one by one. After a crash heap_conf.dep_check looks whether the content is there. Its place must
+ * not be written again, whatever is committed, before heap_dep_lsn() of now is at or below
+ * heap_proven_lsn(). Results as of heap_tx_add().
+ */
+int heap_tx_dep(struct heap_tx *tx, const struct heap_dep *dep);
+void heap_dep_done(struct heap *heap, uint64_t lsn, int rc);
+/* lsn of the last commit with dependences, before the one that is being made. */
+uint64_t heap_dep_lsn(const struct heap *heap);
+uint64_t heap_proven_lsn(const struct heap *heap);
+/* Append an empty record: when it is durable, what is durable now is proven. Does not yield.
+ * -DER_AGAIN: no space in the log; -DER_BUSY: a transaction is open. */
+int heap_mark(struct heap *heap, uint64_t *ret_lsn);
 
 struct heap *heap_tx_heap(const struct heap_tx *tx);
 /* Log space it takes so far, at most. */

@@ -112,7 +112,8 @@ static_assert(sizeof(struct slab_df) == 8, "format");
 
 /*
  * Redo record in the log: header, then for each range a word and its bytes. Ranges are ascending
- * and do not touch each other.
+ * and do not touch each other. Behind them come ranges at HEAP_DEP_OFF, outside of every region:
+ * each is a heap_dep_df, content of another device without which the record does not count.
  */
 struct heap_rec_df {
 	uint32_t len_bytes; /* with this header */
@@ -124,7 +125,14 @@ enum {
 	HEAP_RANGE_WORD = 8, /* offset << 24 | length */
 	HEAP_RANGE_LEN_BITS = 24,
 };
-#define HEAP_REGION_MAX (1ull << (64 - HEAP_RANGE_LEN_BITS))
+#define HEAP_REGION_MAX ((1ull << (64 - HEAP_RANGE_LEN_BITS)) - HEAP_PAGE)
+#define HEAP_DEP_OFF    ((1ull << (64 - HEAP_RANGE_LEN_BITS)) - 1)
+struct heap_dep_df {
+	uint64_t blk; /* as the user numbers them */
+	uint32_t blk_nr;
+	uint32_t crc; /* crc32c of their content */
+};
+static_assert(sizeof(struct heap_dep_df) == 16, "format");
 static_assert(HEAP_TX_LOG_MAX < 1 << HEAP_RANGE_LEN_BITS, "format");
 
 #endif

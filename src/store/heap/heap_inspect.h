@@ -10,6 +10,7 @@ struct heap_rec_iter {
 	uint32_t left_nr;
 };
 
+/* At HEAP_DEP_OFF (heap_format.h) it is a heap_dep_df, what the record depends on. */
 struct heap_rec_range {
 	uint64_t off;
 	uint32_t len;

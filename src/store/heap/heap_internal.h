@@ -70,6 +70,8 @@ struct heap_tx {
 	uint32_t slab_nr, slab_cap;
 	uint32_t slabs_taken; /* free slabs used so far */
 	int64_t net_bytes;    /* of objects allocated less those freed */
+	struct heap_dep_df *deps;
+	uint32_t dep_nr, dep_cap;
 	struct list hooks;
 };
 
@@ -111,6 +113,7 @@ struct heap {
 
 	uint64_t change_seq;
 	uint64_t last_lsn;
+	uint64_t dep_lsn; /* of the last commit with dependences */
 	struct heap_tx tx;
 	struct heap_alloc alloc;
 
@@ -188,6 +191,8 @@ int co_fn heap_dw_recover(struct heap *heap);
 
 /* heap_replay.c: wal_conf.replay */
 int co_fn heap_replay(void *arg, const struct wal_replay_batch *batches, uint32_t batch_nr);
+/* wal_conf.check */
+int co_fn heap_replay_check(void *arg, const struct wal_replay_batch *batch);
 /* Apply one record to an image. -DER_CSUM when it is malformed. */
 int heap_rec_check(const struct heap *heap, const uint8_t *rec, uint32_t max, uint32_t *ret_len);
 void heap_rec_apply(uint8_t *image, const uint8_t *rec);

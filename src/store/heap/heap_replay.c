@@ -47,7 +47,10 @@ rec_check(uint64_t region, const uint8_t *rec, uint32_t max, uint32_t *ret_len)
 		if (end - p < HEAP_RANGE_WORD)
 			return -DER_CSUM;
 		p = range_next(p, &r);
-		if (p > end || r.len == 0 || r.off >= region || r.len > region - r.off)
+		if (p > end || r.len == 0)
+			return -DER_CSUM;
+		if (r.off == HEAP_DEP_OFF ? r.len != sizeof(struct heap_dep_df)
+					  : r.off >= region || r.len > region - r.off)
 			return -DER_CSUM;
 	}
 	if (p != end)
@@ -99,6 +102,8 @@ heap_rec_apply(uint8_t *image, const uint8_t *rec)
 		struct heap_rec_range r;
 
 		p = range_next(p, &r);
+		if (r.off == HEAP_DEP_OFF)
+			break;
 		memcpy(image + r.off, r.bytes, r.len);
 	}
 }
@@ -145,6 +150,8 @@ mark_rec(struct heap *heap, const uint8_t *rec, const struct wal_replay_batch *b
 		struct heap_rec_range r;
 
 		p = range_next(p, &r);
+		if (r.off == HEAP_DEP_OFF)
+			break;
 		for (idx = r.off / HEAP_PAGE; idx <= (r.off + r.len - 1) / HEAP_PAGE; idx++)
 			want[idx / 64] |= 1ull << (idx % 64);
 	}
@@ -167,6 +174,8 @@ apply_rec(struct heap *heap, const uint8_t *rec, const struct wal_replay_batch *
 		struct heap_rec_range r;
 
 		p = range_next(p, &r);
+		if (r.off == HEAP_DEP_OFF)
+			break;
 		for (idx = r.off / HEAP_PAGE; idx <= (r.off + r.len - 1) / HEAP_PAGE; idx++)
 			heap_page_dirty(heap, idx, batch->lsn, end);
 	}
@@ -191,5 +200,53 @@ heap_replay(void *arg, const struct wal_replay_batch *batches, uint32_t batch_nr
 		rc = for_each_rec(heap, &batches[i], false, apply_rec, NULL);
 	heap->replaying = false;
 	free(want);
+	return rc;
+}
+
+/* --- what records depend on
+ * ------------------------------------------------------------------------------------------ */
+
+static int co_fn
+check_rec(struct heap *heap, const uint8_t *rec)
+{
+	const uint8_t *p = rec + sizeof(struct heap_rec_df);
+	struct heap_rec_df hdr;
+	uint32_t i;
+	int rc = 0;
+
+	memcpy(&hdr, rec, sizeof(hdr));
+	for (i = 0; rc == 0 && i < hdr.range_nr; i++) {
+		struct heap_dep_df df;
+		struct heap_rec_range r;
+
+		p = range_next(p, &r);
+		if (r.off != HEAP_DEP_OFF)
+			continue;
+		memcpy(&df, r.bytes, sizeof(df));
+		if (heap->conf.dep_check == NULL) {
+			log_err("%s: the log depends on another device", heap->pages->name);
+			return -DER_INVAL;
+		}
+		rc = heap->conf.dep_check(
+		    heap->conf.arg,
+		    &(struct heap_dep){.blk = df.blk, .blk_nr = df.blk_nr, .crc = df.crc});
+	}
+	return rc;
+}
+
+int co_fn
+heap_replay_check(void *arg, const struct wal_replay_batch *batch)
+{
+	struct heap *heap = arg;
+	uint32_t pos = 0, len, i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < batch->rec_nr; i++) {
+		/* a malformed record is for replay to report */
+		if (heap_rec_check(heap, batch->recs + pos, batch->len_bytes - pos, &len) != 0)
+			return 0;
+		rc = check_rec(heap, batch->recs + pos);
+		pos += len;
+	}
 	return rc;
 }

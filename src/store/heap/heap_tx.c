@@ -22,6 +22,7 @@
 enum {
 	RANGES_FIRST = 64,
 	UNDO_FIRST = 4096,
+	DEPS_FIRST = 16,
 	UNDO_NONE = UINT32_MAX,
 	LOOK_BACK = 4,      /* ranges compared to find that a byte is declared already */
 	KEEP_RANGES = 4096, /* lists larger than this are not kept for the next transaction */
@@ -67,6 +68,7 @@ heap_tx_fini(struct heap_tx *tx)
 	free(tx->undo);
 	free(tx->frees);
 	free(tx->slabs);
+	free(tx->deps);
 }
 
 /* --- begin
@@ -89,6 +91,7 @@ heap_tx_begin(struct heap *heap, struct heap_resv *resv)
 	tx->slab_nr = 0;
 	tx->slabs_taken = 0;
 	tx->net_bytes = 0;
+	tx->dep_nr = 0;
 	list_init(&tx->hooks);
 	heap->change_seq++;
 	return tx;
@@ -136,6 +139,24 @@ heap_tx_room(struct heap_tx *tx, uint32_t nr, uint32_t bytes)
 			  (uint64_t)tx->range_nr + tx->claimed_nr + nr, sizeof(*tx->ranges),
 			  RANGES_FIRST);
 	return rc;
+}
+
+int
+heap_tx_dep(struct heap_tx *tx, const struct heap_dep *dep)
+{
+	int rc;
+
+	assert(tx->open && dep->blk_nr > 0);
+	rc = heap_tx_room(tx, 1, sizeof(*tx->deps));
+	if (rc == 0)
+		rc = grow((void **)&tx->deps, &tx->dep_cap, tx->dep_nr + 1, sizeof(*tx->deps),
+			  DEPS_FIRST);
+	if (rc != 0)
+		return rc;
+	tx->log_bytes += HEAP_RANGE_WORD + sizeof(*tx->deps);
+	tx->deps[tx->dep_nr++] =
+	    (struct heap_dep_df){.blk = dep->blk, .blk_nr = dep->blk_nr, .crc = dep->crc};
+	return 0;
 }
 
 int
@@ -350,9 +371,12 @@ merge_ranges(struct tx_range *r, uint32_t nr)
 
 /* Write the record; returns its length. */
 static uint32_t
-fill_record(const struct heap *heap, const struct tx_range *r, uint32_t nr, uint8_t *rec)
+fill_record(const struct heap_tx *tx, uint8_t *rec)
 {
-	struct heap_rec_df hdr = {.range_nr = nr};
+	const struct heap *heap = tx->heap;
+	const struct tx_range *r = tx->ranges;
+	uint32_t nr = tx->range_nr;
+	struct heap_rec_df hdr = {.range_nr = nr + tx->dep_nr};
 	uint8_t *p = rec + sizeof(hdr);
 	uint32_t i;
 
@@ -362,6 +386,13 @@ fill_record(const struct heap *heap, const struct tx_range *r, uint32_t nr, uint
 		memcpy(p, &word, sizeof(word));
 		memcpy(p + sizeof(word), heap->base + r[i].off, r[i].len);
 		p += sizeof(word) + r[i].len;
+	}
+	for (i = 0; i < tx->dep_nr; i++) {
+		uint64_t word = HEAP_DEP_OFF << HEAP_RANGE_LEN_BITS | sizeof(tx->deps[i]);
+
+		memcpy(p, &word, sizeof(word));
+		memcpy(p + sizeof(word), &tx->deps[i], sizeof(tx->deps[i]));
+		p += sizeof(word) + sizeof(tx->deps[i]);
 	}
 	hdr.len_bytes = p - rec;
 	memcpy(rec, &hdr, sizeof(hdr));
@@ -419,11 +450,13 @@ commit_record(struct heap_tx *tx)
 	tx->range_nr = merge_ranges(tx->ranges, tx->range_nr);
 	rec_lsn = wal_open_lsn(heap->wal);
 	rec = wal_rec_begin(heap->wal);
-	len = fill_record(heap, tx->ranges, tx->range_nr, rec);
+	len = fill_record(tx, rec);
 	check_shadow(heap, tx->ranges, tx->range_nr, rec);
 	lsn = wal_rec_end(heap->wal, len);
 	mark_dirty(heap, tx->ranges, tx->range_nr, rec_lsn, lsn);
 	heap->last_lsn = lsn;
+	if (tx->dep_nr > 0)
+		wal_hold(heap->wal, lsn);
 	return lsn;
 }
 
@@ -434,12 +467,14 @@ heap_tx_commit(struct heap_tx *tx, uint64_t *ret_lsn)
 	struct heap_resv *resv = tx->resv;
 	uint64_t lsn = heap->last_lsn;
 
-	assert(tx->open);
+	assert(tx->open && (tx->dep_nr == 0 || tx->range_nr > 0));
 	heap_alloc_settle(tx);
 	if (tx->range_nr > 0)
 		lsn = commit_record(tx);
 	heap->stats.tx_nr++;
 	run_hooks(tx, true, lsn);
+	if (tx->dep_nr > 0)
+		heap->dep_lsn = lsn;
 	tx_end(tx);
 	heap_unreserve(heap, resv);
 	if (ret_lsn != NULL)
@@ -559,6 +594,48 @@ uint64_t
 heap_durable_lsn(const struct heap *heap)
 {
 	return wal_durable_lsn(heap->wal);
+}
+
+void
+heap_dep_done(struct heap *heap, uint64_t lsn, int rc)
+{
+	wal_release(heap->wal, lsn, rc);
+}
+
+uint64_t
+heap_dep_lsn(const struct heap *heap)
+{
+	return heap->dep_lsn;
+}
+
+uint64_t
+heap_proven_lsn(const struct heap *heap)
+{
+	return wal_proven_lsn(heap->wal);
+}
+
+int
+heap_mark(struct heap *heap, uint64_t *ret_lsn)
+{
+	const struct heap_rec_df hdr = {.len_bytes = sizeof(hdr)};
+	uint64_t cost = wal_cost(sizeof(hdr));
+	int rc;
+
+	if (heap->tx.open)
+		return -DER_BUSY;
+	if (heap->rc != 0)
+		return heap->rc;
+	rc = wal_reserve(heap->wal, cost, true, true);
+	if (rc != 0)
+		return rc;
+	rc = wal_ensure(heap->wal, sizeof(hdr));
+	if (rc == 0) {
+		memcpy(wal_rec_begin(heap->wal), &hdr, sizeof(hdr));
+		heap->last_lsn = wal_rec_end(heap->wal, sizeof(hdr));
+		*ret_lsn = heap->last_lsn;
+	}
+	wal_unreserve(heap->wal, cost);
+	return rc;
 }
 
 int co_fn

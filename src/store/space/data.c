@@ -40,6 +40,8 @@ enum {
 	READ_MERGE_BLKS = 256,
 	OVERDRAFT = 4, /* frames there are for each one in the budget */
 	CLAIM_PATIENCE_MS = 100,
+	RETRY_NS = 10000000, /* after a lack of memory */
+	RETRIES = 100,
 	FRAME_NONE = UINT32_MAX,
 };
 
@@ -52,13 +54,6 @@ struct frame {
 	bool loading; /* its content is on the way */
 	bool bad;     /* it did not arrive */
 	bool trusted; /* compared with checksums since it came */
-};
-
-/* A queued view. On the stack of its data_view_write(). */
-struct write_req {
-	struct list link;
-	struct data_view *view;
-	struct co_future done;
 };
 
 struct claim_waiter {
@@ -82,11 +77,12 @@ struct data {
 	struct list claim_waiters;
 	struct co_waitq load_wq;
 
-	struct list queue; /* write_req */
+	struct list queue; /* data_write */
 	uint32_t queue_nr;
 	uint32_t writing_nr;
 	struct xs_hook hook;
 	struct co_waitq quiet_wq; /* the last write ended */
+	struct xs_timer retry_timer;
 
 	struct xs_timer idle_timer;
 	bool used; /* since the idle timer looked */
@@ -545,13 +541,15 @@ struct write_job {
 	uint32_t iov_nr;
 };
 
-/* The content of a view is durable: it is what readers of its blocks find from now on. */
-static void
-publish_view(struct data_view *view)
+void
+data_view_show(struct data_view *view)
 {
 	struct data *d = view->d;
 	uint32_t i, old;
 
+	if (view->shown)
+		return;
+	view->shown = true;
 	for (i = 0; i < view->blk_nr; i++) {
 		old = lookup(d, view->blk + i);
 		if (old == view->frame[i])
@@ -583,7 +581,7 @@ write_out(struct write_job *job)
 	uint32_t nr = 0;
 
 	list_for_each (pos, &job->reqs) {
-		const struct data_view *view = list_entry(pos, struct write_req, link)->view;
+		const struct data_view *view = list_entry(pos, struct data_write, link)->view;
 
 		/* A single view may have more segments than fit: the device splits it. */
 		if (view->iov_nr > DEV_IOV_MAX) {
@@ -602,36 +600,28 @@ write_job_main(void *arg)
 {
 	struct write_job *job = arg;
 	struct data *d = job->d;
-	struct write_req *req;
-	int rc;
+	struct data_write *req;
+	int rc, tries;
 
 	d->stats.write_nr++;
 	d->stats.written_bytes += (uint64_t)job->blk_nr * SPACE_BLOCK;
 	rc = write_out(job);
-	while ((req = list_first(&job->reqs, struct write_req, link)) != NULL) {
+	for (tries = 0; rc == -DER_NOMEM && tries < RETRIES; tries++) {
+		co_sleep_ns(RETRY_NS);
+		rc = write_out(job);
+	}
+	while ((req = list_first(&job->reqs, struct data_write, link)) != NULL) {
 		list_del(&req->link);
 		if (rc == 0)
-			publish_view(req->view);
+			data_view_show(req->view);
 		else
 			forget_view(req->view);
-		co_future_complete(&req->done, rc);
+		req->done(req, rc);
 	}
 	free(job);
 	d->writing_nr--; /* the end of this turn starts what waits */
 	if (d->writing_nr == 0)
 		co_waitq_wake_all(&d->quiet_wq);
-}
-
-static void
-fail_reqs(struct list *reqs, int rc)
-{
-	struct write_req *req;
-
-	while ((req = list_first(reqs, struct write_req, link)) != NULL) {
-		list_del(&req->link);
-		forget_view(req->view);
-		co_future_complete(&req->done, rc);
-	}
 }
 
 static bool
@@ -644,30 +634,37 @@ job_takes(const struct write_job *job, const struct data_view *view, uint32_t me
 
 /* Keep the queue sorted by block; nearly always the newest is the last. */
 static void
-enqueue(struct data *d, struct write_req *req)
+enqueue(struct data *d, struct data_write *req)
 {
 	struct list *pos = d->queue.prev;
 
 	while (pos != &d->queue &&
-	       list_entry(pos, struct write_req, link)->view->blk > req->view->blk)
+	       list_entry(pos, struct data_write, link)->view->blk > req->view->blk)
 		pos = pos->prev;
 	list_push_front(pos, &req->link);
 	d->queue_nr++;
+}
+
+/* No memory: a transaction may be committed that needs this write, so it is tried until it works.
+ */
+static void
+dispatch_later(struct data *d)
+{
+	xs_timer_arm(d->conf.xs, &d->retry_timer, xs_now_ns(d->conf.xs) + RETRY_NS);
 }
 
 /* Start as many device writes as may run, each with all neighbours from the queue. */
 static void
 dispatch(struct data *d)
 {
-	struct write_req *req;
+	struct data_write *req;
 
 	while (d->writing_nr < WRITES_INFLIGHT &&
-	       (req = list_first(&d->queue, struct write_req, link)) != NULL) {
+	       (req = list_first(&d->queue, struct data_write, link)) != NULL) {
 		struct write_job *job = mem_new(struct write_job);
 
 		if (job == NULL) {
-			fail_reqs(&d->queue, -DER_NOMEM);
-			d->queue_nr = 0;
+			dispatch_later(d);
 			return;
 		}
 		job->d = d;
@@ -679,13 +676,18 @@ dispatch(struct data *d)
 			d->queue_nr--;
 			job->blk_nr += req->view->blk_nr;
 			job->iov_nr += req->view->iov_nr;
-			req = list_first(&d->queue, struct write_req, link);
+			req = list_first(&d->queue, struct data_write, link);
 		} while (req != NULL && job_takes(job, req->view, d->conf.merge_max_bytes));
 		d->writing_nr++;
 		if (co_spawn(d->conf.xs, write_job_main, job) != 0) {
 			d->writing_nr--;
-			fail_reqs(&job->reqs, -DER_NOMEM);
+			while ((req = list_first(&job->reqs, struct data_write, link)) != NULL) {
+				list_del(&req->link);
+				enqueue(d, req);
+			}
 			free(job);
+			dispatch_later(d);
+			return;
 		}
 	}
 }
@@ -695,20 +697,44 @@ end_of_turn(struct xs_hook *h)
 {
 	struct data *d = h->arg;
 
-	if (d->queue_nr > 0)
+	if (d->queue_nr > 0 && d->retry_timer.heap_idx == 0)
 		dispatch(d);
+}
+
+static void
+retry_due(struct xs_timer *t)
+{
+	dispatch(t->arg);
+}
+
+void
+data_view_write_start(struct data_view *view, struct data_write *w)
+{
+	w->view = view;
+	view->d->stats.write_req_nr++;
+	enqueue(view->d, w);
+}
+
+/* One who waits for his write. */
+struct waiting_write {
+	struct data_write w;
+	struct co_future done;
+};
+
+static void
+wake_waiting(struct data_write *w, int rc)
+{
+	co_future_complete(&container_of(w, struct waiting_write, w)->done, rc);
 }
 
 int co_fn
 data_view_write(struct data_view *view)
 {
-	struct data *d = view->d;
-	struct write_req req = {.view = view};
+	struct waiting_write ww = {.w.done = wake_waiting};
 
-	co_future_init(&req.done);
-	d->stats.write_req_nr++;
-	enqueue(d, &req);
-	return co_future_wait(&req.done, 0);
+	co_future_init(&ww.done);
+	data_view_write_start(view, &ww.w);
+	return co_future_wait(&ww.done, 0);
 }
 
 /* --- trust
@@ -916,6 +942,7 @@ data_open(const struct data_conf *conf, struct dev *dev, struct data **ret_data)
 	co_waitq_init(&d->load_wq);
 	co_waitq_init(&d->quiet_wq);
 	xs_timer_init(&d->idle_timer, idle_due, d);
+	xs_timer_init(&d->retry_timer, retry_due, d);
 	d->hook = (struct xs_hook){.fn = end_of_turn, .arg = d};
 	xs_hook_add(conf->xs, &d->hook);
 	*ret_data = d;
@@ -931,6 +958,7 @@ data_close(struct data *d)
 		co_waitq_wait(&d->quiet_wq, 0);
 	assert(d->claimed_nr == 0 && d->queue_nr == 0);
 	xs_timer_cancel(&d->idle_timer);
+	xs_timer_cancel(&d->retry_timer);
 	xs_hook_del(d->conf.xs, &d->hook);
 	data_free(d);
 }

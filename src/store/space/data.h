@@ -52,6 +52,7 @@ struct data_view {
 	uint32_t iov_nr;
 	struct iovec *iov; /* blk_nr * SPACE_BLOCK bytes, in as few segments as memory allows */
 	struct iovec iov_inl[4];
+	bool shown;      /* readers of the blocks find it */
 	uint32_t *frame; /* private */
 	uint32_t frame_inl[4];
 };
@@ -63,6 +64,17 @@ int co_fn data_view_alloc(struct data *d, uint64_t blk, uint32_t blk_nr,
 int co_fn data_view_read(struct data *d, uint64_t blk, uint32_t blk_nr, struct data_view *ret_view);
 /* Only for a view from data_view_alloc(). -DER_IO, -DER_NOSPACE: the blocks are then not cached. */
 int co_fn data_view_write(struct data_view *view);
+/* The same without waiting: done(w, rc) is called when the view is durable or that failed, and must
+ * not yield; until then view and w stay. */
+struct data_write {
+	struct list link;
+	struct data_view *view;
+	void (*done)(struct data_write *w, int rc);
+};
+void data_view_write_start(struct data_view *view, struct data_write *w);
+/* From now on readers of the blocks find this view, written or not: for blocks that a transaction
+ * has just published and that become durable together with it. */
+void data_view_show(struct data_view *view);
 /* A cleared view (all zero) is fine. */
 void data_view_put(struct data_view *view);
 

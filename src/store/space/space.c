@@ -21,6 +21,7 @@
 enum {
 	RECLAIM_SHARE = 50,  /* 1/50 of all blocks are kept for SPACE_RECLAIM ... */
 	RECLAIM_MAX = 65536, /* ... but not more than 256 MiB */
+	PROVE_MS = 20,
 };
 
 /* --- freed extents --------------------------------------------------------------------------- */
@@ -63,6 +64,15 @@ batch_release(struct space *space, struct free_batch *batch)
 }
 
 static void
+prove_later(struct space *space)
+{
+	struct xs *xs = heap_xs(space->heap);
+
+	if (space->prove_timer.heap_idx == 0)
+		xs_timer_arm(xs, &space->prove_timer, xs_now_ns(xs) + PROVE_MS * 1000000ull);
+}
+
+static void
 release_ready(struct space *space)
 {
 	const struct space_hold *oldest = list_first(&space->holds, struct space_hold, link);
@@ -71,8 +81,54 @@ release_ready(struct space *space)
 	while ((batch = list_first(&space->batches, struct free_batch, link)) != NULL) {
 		if (batch->stamp == 0 || (oldest != NULL && oldest->seq < batch->stamp))
 			break;
+		if (!space->closing && heap_proven_lsn(space->heap) < batch->dep_lsn) {
+			prove_later(space);
+			break;
+		}
 		batch_release(space, batch);
 	}
+}
+
+/* --- proof -----------------------------------------------------------------------------------
+ *
+ * After a crash the last records of the log count only if the blocks they depend on have their
+ * content (heap_tx_dep). So blocks that were written and freed at once must not be written again
+ * before the log itself tells that those records were durable. The next write of the log does; when
+ * none comes, an empty record is appended.
+ */
+
+static void
+proved(struct durable_cb *cb, int rc)
+{
+	struct space *space = container_of(cb, struct space, prove_cb);
+
+	space->proving = false;
+	if (rc == 0)
+		release_ready(space);
+}
+
+void
+space_prove(struct space *space)
+{
+	const struct free_batch *batch = list_first(&space->batches, struct free_batch, link);
+	uint64_t lsn;
+
+	/* A record that is not behind the durable one would prove nothing. */
+	if (space->proving || space->closing || batch == NULL || batch->stamp == 0 ||
+	    heap_proven_lsn(space->heap) >= batch->dep_lsn)
+		return;
+	if (heap_mark(space->heap, &lsn) != 0) {
+		prove_later(space);
+		return;
+	}
+	space->proving = true;
+	heap_on_durable(space->heap, &space->prove_cb, lsn);
+}
+
+static void
+prove_due(struct xs_timer *t)
+{
+	space_prove(t->arg);
 }
 
 static void
@@ -128,6 +184,7 @@ tx_ended(struct heap_tx_hook *hook, bool committed, uint64_t lsn)
 		space->freeing_blk += batch->ext[i].blk_nr;
 	}
 	space->tx_batch = NULL;
+	batch->dep_lsn = heap_dep_lsn(space->heap);
 	list_push_back(&space->batches, &batch->link);
 	heap_on_durable(space->heap, &batch->cb, lsn);
 }
@@ -358,6 +415,8 @@ space_open(struct heap *heap, uint64_t root_off, struct dev *dev, struct space *
 	space->heap = heap;
 	list_init(&space->holds);
 	list_init(&space->batches);
+	xs_timer_init(&space->prove_timer, prove_due, space);
+	space->prove_cb.fn = proved;
 	space_discard_init(space, dev);
 	memcpy(&space->df, heap_ptr(heap, root_off), sizeof(space->df));
 	rc = check_df(&space->df);
@@ -391,6 +450,11 @@ space_close(struct space *space)
 	if (space == NULL)
 		return;
 	assert(list_empty(&space->holds) && !space->hooked);
+	space->closing = true;
+	xs_timer_cancel(&space->prove_timer);
+	while (space->proving)
+		heap_wait_durable(space->heap, space->prove_cb.lsn);
+	release_ready(space);
 	space_discard_stop(space);
 	/* Callbacks of batches would come when the heap is closed: let them come now. */
 	while (!list_empty(&space->batches)) {

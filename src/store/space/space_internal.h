@@ -25,7 +25,8 @@ struct free_batch {
 	struct durable_cb cb;
 	struct list link; /* space.batches */
 	struct space *space;
-	uint64_t stamp; /* 0: not durable yet */
+	uint64_t stamp;   /* 0: not durable yet */
+	uint64_t dep_lsn; /* must be proven before the blocks are written again */
 	uint32_t nr, cap;
 	struct space_ext ext[];
 };
@@ -67,6 +68,10 @@ struct space {
 
 	struct list holds;   /* space_hold, by seq */
 	struct list batches; /* free_batch, by lsn */
+	struct xs_timer prove_timer;
+	struct durable_cb prove_cb;
+	bool proving; /* prove_cb is under way */
+	bool closing;
 	uint64_t seq;
 
 	/* What the open transaction does. */
@@ -100,6 +105,9 @@ space_busy_blks(const struct space *space)
 {
 	return space->used_blk + space->reserved_blk + space->freeing_blk;
 }
+
+/* Freed blocks wait for proof: write something to the log that gives it. */
+void space_prove(struct space *space);
 
 /* space_map.c */
 

@@ -80,6 +80,21 @@ space_group_load(struct space *space, uint32_t g)
 	return 0;
 }
 
+/* Start of the run of clear bits that ends before pos; pos if the bit before it is set. */
+static uint32_t
+run_start(const uint64_t *map, uint32_t pos)
+{
+	uint32_t w = pos / 64;
+	uint64_t word = pos % 64 == 0 ? 0 : map[w] & ((1ull << (pos % 64)) - 1);
+
+	while (word == 0) {
+		if (w == 0)
+			return 0;
+		word = map[--w];
+	}
+	return w * 64 + 64 - __builtin_clzll(word);
+}
+
 /* The blocks stop being busy. */
 void
 space_group_release(struct space *space, uint32_t g, uint32_t pos, uint32_t nr)
@@ -89,8 +104,7 @@ space_group_release(struct space *space, uint32_t g, uint32_t pos, uint32_t nr)
 
 	space_change_bits(group->busy, pos, nr, false);
 	/* The run they are now part of may be the group's longest. */
-	while (from > 0 && !(group->busy[(from - 1) / 64] >> ((from - 1) % 64) & 1))
-		from--;
+	from = run_start(group->busy, from);
 	to = space_next_bit(group->busy, to, true);
 	if (to - from > space->bound[g])
 		space->bound[g] = to - from;

@@ -313,6 +313,7 @@ space_reserve(struct space *space, uint32_t blk_nr, uint64_t hint, uint32_t flag
 	if (blk_nr > SPACE_EXT_BLOCKS_MAX)
 		blk_nr = SPACE_EXT_BLOCKS_MAX;
 	if (space->df.blk_nr - busy < margin + blk_nr) {
+		space_prove(space); /* for those who wait until something comes free */
 		if ((flags & SPACE_CONTIG) || space->df.blk_nr - busy <= margin)
 			return -DER_NOSPACE;
 		blk_nr = space->df.blk_nr - busy - margin;

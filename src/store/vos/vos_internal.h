@@ -102,6 +102,7 @@ struct vos_pool {
 	uint64_t df_off;
 	uint64_t max_epoch; /* ever committed */
 	uint32_t data_thresh;
+	bool overlap; /* small data are written beside the log record that names them */
 	/* extents that aggregation merged since the pool was opened, and what it copied for that */
 	uint64_t merged_nr;
 	uint64_t merged_bytes;
@@ -247,6 +248,7 @@ struct vos_tx_args {
 	void *arg;
 	bool wait;      /* until durable */
 	bool committed; /* out: true also when waiting failed */
+	uint64_t lsn;   /* out, when committed */
 };
 int co_fn vos_tx_run(struct vos_tx_args *args);
 /* Last in a transaction that does without this frame: the container's record follows what it did.

@@ -284,24 +284,63 @@ open_data(struct vos_pool *pool, const struct vos_pool_conf *conf)
 	struct data_conf dc = {.xs = pool->xs, .cache_bytes = conf->cache_bytes};
 	int rc;
 
-	rc = open_dev(pool, "data", &pool->dev_data);
-	if (rc != 0)
-		return rc == -DER_NONEXIST ? -DER_DF_INVAL : rc;
-	if (pool->dev_data->size_bytes < pool->df->nvme_bytes)
+	if (pool->dev_data == NULL || pool->dev_data->size_bytes < pool->df->nvme_bytes)
 		return -DER_DF_INVAL;
 	rc = space_open(pool->heap, pool->df_off + offsetof(struct vos_pool_df, space),
 			conf->discard ? pool->dev_data : NULL, &pool->space);
 	if (rc != 0)
 		return rc;
+	pool->overlap = !conf->discard && !pool->dev_data->thin;
 	if (conf->discard_ms != 0)
 		space_discard_conf(pool->space, conf->discard_ms, VOS_DISCARD_RATE);
 	return data_open(&dc, pool->dev_data, &pool->data);
+}
+
+/* Does what a record depends on stand in its blocks? */
+static int co_fn
+dep_check(void *arg, const struct heap_dep *dep)
+{
+	struct vos_pool *pool = arg;
+	size_t len = (size_t)dep->blk_nr * SPACE_BLOCK;
+	uint8_t *buf;
+	int rc;
+
+	if (pool->dev_data == NULL || dep->blk_nr > SPACE_EXT_BLOCKS_MAX)
+		return -DER_DF_INVAL;
+	buf = dev_buf_alloc(len);
+	if (buf == NULL)
+		return -DER_NOMEM;
+	rc = dev_read(pool->dev_data, dep->blk * SPACE_BLOCK, buf, len);
+	if (rc == 0 && crc32c(0, buf, len) != dep->crc)
+		rc = -DER_CSUM;
+	dev_buf_free(buf, len);
+	return rc;
+}
+
+static int co_fn
+open_devs(struct vos_pool *pool)
+{
+	int rc;
+
+	rc = open_dev(pool, "heap", &pool->dev_heap);
+	if (rc == 0)
+		rc = open_dev(pool, "wal", &pool->dev_wal);
+	if (rc != 0)
+		return rc;
+	/* whether there must be one, only the heap knows */
+	rc = open_dev(pool, "data", &pool->dev_data);
+	/* what a killed predecessor had under way may be there without being durable */
+	if (rc == 0 && !pool->read_only)
+		rc = dev_sync(pool->dev_data);
+	return rc == -DER_NONEXIST ? 0 : rc;
 }
 
 static int co_fn
 open_all(struct vos_pool *pool, const struct vos_pool_conf *conf)
 {
 	struct heap_conf hc = {
+	    .dep_check = dep_check,
+	    .arg = pool,
 	    .xs = pool->xs,
 	    .resident_max = conf->scm_cache_bytes,
 	    .shadow = conf->debug_shadow,
@@ -309,9 +348,7 @@ open_all(struct vos_pool *pool, const struct vos_pool_conf *conf)
 	};
 	int rc;
 
-	rc = open_dev(pool, "heap", &pool->dev_heap);
-	if (rc == 0)
-		rc = open_dev(pool, "wal", &pool->dev_wal);
+	rc = open_devs(pool);
 	if (rc == 0)
 		rc = heap_open(&hc, pool->dev_heap, pool->dev_wal, &pool->heap);
 	if (rc != 0)

@@ -107,6 +107,7 @@ vos_tx_run(struct vos_tx_args *args)
 	}
 	heap_unreserve(heap, resv);
 	args->committed = rc == 0;
+	args->lsn = lsn;
 	if (rc == 0)
 		return args->wait ? heap_wait_durable(heap, lsn) : 0;
 	rc2 = heap_wait_durable(heap, heap_last_lsn(heap));

@@ -16,7 +16,6 @@
 
 enum {
 	UPDATE_FREE_MAX = 256,
-	WRITERS_MAX = 64, /* pieces of one update written at the same time */
 };
 
 /* --- contexts --------------------------------------------------------------------------------- */
@@ -59,6 +58,7 @@ vos_update_alloc(struct vos_cont *cont)
 	up->buf_bytes = 0;
 	up->sums_bytes = 0;
 	up->nvme_bytes = 0;
+	up->overlapped = false;
 	up->resv = (struct heap_resv){0};
 	return up;
 }
@@ -623,55 +623,6 @@ vos_update_cancel(struct vos_update *up)
 /* --- commit
  * ---------------------------------------------------------------------------------------------- */
 
-static int co_fn
-view_write(void *arg)
-{
-	struct update_view *v = arg;
-
-	if (v->own == NULL)
-		return data_view_write(&v->view);
-	return data_write(v->up->cont->pool->data, v->ext.blk,
-			  &(struct iovec){v->own, (size_t)v->ext.blk_nr * SPACE_BLOCK}, 1);
-}
-
-/* All pieces at once. */
-static int co_fn
-write_data(struct vos_update *up)
-{
-	struct co_group group;
-	uint32_t i;
-	int rc = 0, rc2;
-
-	if (up->view_nr == 0)
-		return 0;
-	if (up->view_nr == 1)
-		return view_write(&up->views[0]);
-	/* by rounds: those of a round become adjacent device writes */
-	for (i = 0; rc == 0 && i < up->view_nr;) {
-		co_group_init(&group);
-		do
-			rc = co_group_spawn(&group, view_write, &up->views[i++]);
-		while (rc == 0 && i < up->view_nr && i % WRITERS_MAX != 0);
-		rc2 = co_group_join(&group);
-		if (rc == 0)
-			rc = rc2;
-	}
-	return rc;
-}
-
-int co_fn
-vos_update_write(struct vos_update *up)
-{
-	int rc = 0;
-
-	if (!up->written)
-		rc = vos_update_sums_fill(up);
-	if (rc == 0 && !up->written)
-		rc = write_data(up);
-	up->written = rc == 0;
-	return rc;
-}
-
 enum { COND_AKEY = DAOS_COND_AKEY_INSERT | DAOS_COND_AKEY_UPDATE };
 
 static int
@@ -877,7 +828,8 @@ update_apply(struct vos_tx *t, void *arg)
 	}
 	if (up->io.epoch <= t->cont->df->agg_epoch)
 		return -DER_TX_RESTART;
-	return vos_update_apply(t, up, true);
+	rc = vos_update_apply(t, up, true);
+	return rc == 0 && up->overlapped ? vos_update_depend(t, up) : rc;
 }
 
 int co_fn
@@ -900,13 +852,16 @@ vos_update_end(struct vos_update *up)
 	if (args.log_bytes > HEAP_TX_LOG_MAX)
 		args.log_bytes = HEAP_TX_LOG_MAX;
 	vos_flight_begin(up->cont, &flight, up->io.epoch);
-	rc = vos_update_write(up);
-	if (rc == 0) {
-		rc = vos_tx_run(&args);
-		/* an aborted attempt may have left marks */
-		for (i = 0; !args.committed && i < up->piece_nr; i++)
-			up->pieces[i].published = false;
+	if (vos_update_overlaps(up)) {
+		rc = vos_update_commit_overlapped(up, &args);
+	} else {
+		rc = vos_update_write(up);
+		if (rc == 0)
+			rc = vos_tx_run(&args);
 	}
+	/* an aborted attempt may have left marks */
+	for (i = 0; !args.committed && i < up->piece_nr; i++)
+		up->pieces[i].published = false;
 	vos_flight_end(&flight);
 	vos_update_release(up);
 	return rc;

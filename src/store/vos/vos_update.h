@@ -30,6 +30,10 @@ struct update_view {
 	struct space_ext ext;
 	int rc;
 	struct vos_update *up;
+	/* written beside its transaction: */
+	struct data_write write;
+	uint32_t crc;
+	bool depended; /* the transaction depends on it */
 };
 
 struct vos_update {
@@ -55,6 +59,13 @@ struct vos_update {
 	uint64_t sums_bytes;
 	uint64_t nvme_bytes;
 	struct heap_resv resv;
+	/* written beside its transaction (vos_update_write.c): */
+	bool overlapped;
+	uint32_t writes_left;
+	int write_rc;
+	uint64_t dep_lsn; /* committed, heap_dep_done() to come; 0: neither */
+	struct heap_tx_hook hook;
+	struct co_future writes_done;
 	struct update_iod iod_inl[IOD_INL];
 	struct vos_piece piece_inl[PIECE_INL];
 	struct space_ext ext_inl[PIECE_INL];
@@ -79,6 +90,10 @@ uint64_t vos_update_heap_bytes(const struct vos_update *up);
 uint64_t vos_update_log_bytes(const struct vos_update *up);
 /* Fill in the checksums and bring the data to the device, once. */
 int co_fn vos_update_write(struct vos_update *up);
+/* Whether its data are to be written beside the transaction; that; and what it adds to it. */
+bool vos_update_overlaps(const struct vos_update *up);
+int co_fn vos_update_commit_overlapped(struct vos_update *up, struct vos_tx_args *args);
+int vos_update_depend(struct vos_tx *t, struct vos_update *up);
 /* Enter it into the index at t->ord, conditions first (unless they were checked before). */
 int vos_update_apply(struct vos_tx *t, struct vos_update *up, bool check);
 /* DAOS_COND_AKEY_* that hold for iod i. */

@@ -27,6 +27,8 @@ struct fixture {
 	struct dev *dev;
 	struct wal *wal;
 	uint32_t pressed, failed;
+	uint32_t asked;         /* batches that check() was called for */
+	uint32_t missing_nr;    /* the record that check() says is not whole; 0: none */
 	uint32_t next_nr;       /* number of the next record appended */
 	uint32_t first_nr;      /* of the first one replay must show */
 	uint32_t seen_nr;       /* of the next one replay must show */
@@ -91,6 +93,24 @@ replay(void *arg, const struct wal_replay_batch *batches, uint32_t batch_nr)
 	return 0;
 }
 
+static int
+check(void *arg, const struct wal_replay_batch *batch)
+{
+	struct fixture *f = arg;
+	const uint8_t *p = batch->recs;
+	uint32_t i, len, nr;
+
+	f->asked++;
+	for (i = 0; i < batch->rec_nr; i++) {
+		memcpy(&len, p, 4);
+		memcpy(&nr, p + 4, 4);
+		if (f->missing_nr != 0 && nr == f->missing_nr)
+			return -DER_CSUM;
+		p += len;
+	}
+	return 0;
+}
+
 static void
 on_pressure(void *arg)
 {
@@ -112,12 +132,14 @@ open_wal(struct fixture *f)
 	    .xs = f->xs,
 	    .id = {log_id[0], log_id[1]},
 	    .replay = replay,
+	    .check = check,
 	    .pressure = on_pressure,
 	    .failed = on_failed,
 	    .arg = f,
 	    .fill_pct = 50,
 	};
 
+	f->asked = 0;
 	f->seen_nr = UINT32_MAX;
 	return wal_open(&conf, f->dev, &f->wal);
 }
@@ -519,6 +541,91 @@ do_overtake(void *arg)
 	return 0;
 }
 
+/* Wait until everything appended was written, held or not. */
+static void
+settle(struct fixture *f)
+{
+	struct wal_stats a, b = {0};
+
+	do {
+		a = b;
+		co_sleep_ns(1000000);
+		wal_stats(f->wal, &b);
+	} while (a.write_nr != b.write_nr || a.rec_nr != b.rec_nr);
+}
+
+/* A batch on hold is not durable, nor what follows; what was held and is missing ends the log. */
+static int
+do_hold(void *arg)
+{
+	struct fixture *f = arg;
+	uint64_t held, lsn = 0;
+	uint32_t i, held_nr;
+
+	for (i = 0; i < 5; i++)
+		lsn = append(f);
+	assert_int_equal(wal_wait(f->wal, lsn), 0);
+	held_nr = f->next_nr;
+	held = append(f);
+	wal_hold(f->wal, held);
+	wal_hold(f->wal, held);
+	settle(f);
+	lsn = append(f);
+	settle(f);
+	assert_true(wal_durable_lsn(f->wal) < held);
+	wal_release(f->wal, held, 0);
+	settle(f);
+	assert_true(wal_durable_lsn(f->wal) < held);
+	wal_release(f->wal, held, 0);
+	assert_true(wal_durable_lsn(f->wal) >= lsn);
+	/* durable, but nothing in the log says so, until the next batch */
+	assert_true(wal_proven_lsn(f->wal) < held);
+
+	/* recovery asks about it, not about the first five */
+	reopen(f, 0, f->next_nr);
+	assert_int_equal(f->asked, 2);
+	f->missing_nr = held_nr;
+	reopen(f, 0, held_nr);
+	assert_int_equal(f->asked, 1);
+	/* it stays so; and what is written now is not followed by what was cut off */
+	f->missing_nr = 0;
+	reopen(f, 0, held_nr);
+	lsn = append(f);
+	assert_int_equal(wal_wait(f->wal, lsn), 0);
+	reopen(f, 0, held_nr + 1);
+
+	/* proven by what follows: nothing is asked, nothing can be missing */
+	held_nr = f->next_nr;
+	held = append(f);
+	wal_hold(f->wal, held);
+	settle(f);
+	wal_release(f->wal, held, 0);
+	lsn = append(f);
+	assert_int_equal(wal_wait(f->wal, lsn), 0);
+	assert_true(wal_proven_lsn(f->wal) >= held);
+	f->missing_nr = held_nr;
+	reopen(f, 0, f->next_nr);
+	f->missing_nr = 0;
+
+	/* what cannot become whole fails the log */
+	held = append(f);
+	wal_hold(f->wal, held);
+	settle(f);
+	wal_release(f->wal, held, -DER_IO);
+	assert_int_equal(f->failed, 1);
+	assert_int_equal(wal_error(f->wal), -DER_IO);
+	assert_int_equal(wal_wait(f->wal, held), -DER_IO);
+	return 0;
+}
+
+static void
+test_hold(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(xs_call(f->xs, do_hold, f), 0);
+}
+
 static void
 test_overtake(void **state)
 {
@@ -544,6 +651,7 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_space, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_smallest, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_hold, setup, teardown),
 	    cmocka_unit_test(test_overtake),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

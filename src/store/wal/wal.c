@@ -344,6 +344,32 @@ wal_fail(struct wal *wal, int rc)
 		wal->conf.failed(wal->conf.arg, rc);
 }
 
+/* --- holds
+ * ------------------------------------------------------------------------------------------- */
+
+static struct wal_batch *
+batch_of(struct wal *wal, uint64_t lsn)
+{
+	struct list *pos = wal->batches.prev;
+
+	while (pos != &wal->batches && list_entry(pos, struct wal_batch, link)->lsn >= lsn)
+		pos = pos->prev;
+	assert(pos != &wal->batches);
+	return list_entry(pos, struct wal_batch, link);
+}
+
+void
+wal_hold(struct wal *wal, uint64_t lsn)
+{
+	batch_of(wal, lsn)->hold_nr++;
+}
+
+uint64_t
+wal_proven_lsn(const struct wal *wal)
+{
+	return wal->proven_lsn > wal->tail_lsn ? wal->proven_lsn : wal->tail_lsn;
+}
+
 /* --- writers
  * ------------------------------------------------------------------------------------------- */
 
@@ -367,6 +393,7 @@ batch_seal(struct wal *wal, struct wal_batch *batch)
 	memset(batch->buf + batch->len_bytes, 0,
 	       round_up(batch->len_bytes, DEV_BLOCK) - batch->len_bytes);
 	wal->prev_crc = hdr.crc;
+	batch->knew_lsn = hdr.durable_lsn;
 }
 
 /* One device write, two at the end of the ring. */
@@ -391,9 +418,13 @@ batch_write(struct wal *wal, struct wal_batch *batch)
 static struct wal_batch *
 batch_take(struct wal *wal)
 {
+	struct wal_batch *first = list_first(&wal->batches, struct wal_batch, link);
 	struct list *pos;
 
 	if (wal->rc != 0)
+		return NULL;
+	if (first != NULL && first->state >= WAL_BATCH_WRITING &&
+	    wal_open_lsn(wal) - first->lsn > WAL_AHEAD_MAX)
 		return NULL;
 	list_for_each (pos, &wal->batches) {
 		struct wal_batch *batch = list_entry(pos, struct wal_batch, link);
@@ -418,12 +449,28 @@ batches_retire(struct wal *wal)
 	struct wal_batch *batch;
 
 	while ((batch = list_first(&wal->batches, struct wal_batch, link)) != NULL) {
-		if (batch->state != WAL_BATCH_WRITTEN)
+		if (batch->state != WAL_BATCH_WRITTEN || batch->hold_nr > 0)
 			break;
 		wal->durable_lsn = batch_end(batch);
+		wal->proven_lsn = batch->knew_lsn;
 		batch_free(wal, batch);
 	}
 	run_callbacks(wal);
+}
+
+void
+wal_release(struct wal *wal, uint64_t lsn, int rc)
+{
+	struct wal_batch *batch = batch_of(wal, lsn);
+
+	assert(batch->hold_nr > 0);
+	batch->hold_nr--;
+	if (rc != 0)
+		wal_fail(wal, rc);
+	if (wal->rc != 0 || batch->hold_nr > 0 || batch->state != WAL_BATCH_WRITTEN)
+		return;
+	batches_retire(wal);
+	co_waitq_wake_all(&wal->work);
 }
 
 static int co_fn
@@ -451,7 +498,7 @@ writer_main(void *arg)
 			wal_fail(wal, rc);
 		if (wal->rc == 0)
 			batches_retire(wal);
-		co_waitq_wake_one(&wal->work);
+		co_waitq_wake_all(&wal->work);
 	}
 }
 
@@ -520,6 +567,23 @@ write_super(struct wal *wal, uint64_t tail_lsn, uint32_t tail_inc)
 	return wal_super_write(wal->dev, &super);
 }
 
+/* The batch at the log's end is whole, but was refused: what it depends on is missing. It must stay
+ * refused, even if the same content comes to stand there later. */
+static int co_fn
+erase_cut(struct wal *wal)
+{
+	uint64_t off = WAL_SUPER_NR * DEV_BLOCK + wal->end_lsn % wal->ring_bytes;
+	void *buf = dev_buf_alloc(DEV_BLOCK);
+	int rc;
+
+	if (buf == NULL)
+		return -DER_NOMEM;
+	memset(buf, 0, DEV_BLOCK);
+	rc = dev_write(wal->dev, off, buf, DEV_BLOCK, DEV_WRITE_SYNC);
+	dev_buf_free(buf, DEV_BLOCK);
+	return rc;
+}
+
 static int
 start_writers(struct wal *wal)
 {
@@ -560,7 +624,12 @@ wal_open(const struct wal_conf *conf, struct dev *dev, struct wal **ret_wal)
 	rc = wal_replay(wal);
 	if (rc == 0 && !conf->read_only) {
 		wal->inc++;
-		rc = write_super(wal, wal->tail_lsn, wal->tail_inc);
+		/* what a killed predecessor had under way may be there without being durable */
+		rc = dev_sync(dev);
+		if (rc == 0 && wal->cut)
+			rc = erase_cut(wal);
+		if (rc == 0)
+			rc = write_super(wal, wal->tail_lsn, wal->tail_inc);
 		if (rc == 0)
 			rc = start_writers(wal);
 	}

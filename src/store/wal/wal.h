@@ -8,7 +8,8 @@
  *
  * Invariants
  *  1. A batch once written is never written again before the tail has passed it.
- *  2. durable_lsn moves over whole batches, in order; callbacks fire in order.
+ *  2. durable_lsn moves over whole batches, in order; callbacks fire in order. A batch on hold is
+ *     not passed: its records count only together with something written elsewhere.
  *  3. used + reserved <= ring: an append under a reservation always fits.
  */
 #ifndef STORE_WAL_H
@@ -44,6 +45,11 @@ struct wal_conf {
 	bool read_only;
 	/* Called during wal_open(): may yield; an error ends the open. */
 	int co_fn (*replay)(void *arg, const struct wal_replay_batch *batches, uint32_t batch_nr);
+	/* The log ends with batches that may have been written while what they were held for was
+	 * not: is it there? Called for each of them in order, before replay(); at the first
+	 * -DER_CSUM the log ends in front of that batch. Other errors end the open. NULL: nothing
+	 * is ever held. */
+	int co_fn (*check)(void *arg, const struct wal_replay_batch *batch);
 	/* Somebody waits for space or the fill mark is passed: make the tail move. Must not yield.
 	 */
 	void (*pressure)(void *arg);
@@ -102,6 +108,16 @@ int wal_error(const struct wal *wal); /* 0 or what failed it */
 /* fn once lsn is durable, or with the error. At once when it is already. Must not yield. */
 void wal_on_durable(struct wal *wal, struct durable_cb *cb, uint64_t lsn);
 int co_fn wal_wait(struct wal *wal, uint64_t lsn);
+
+/* The batch with the record that ends at lsn, just appended, waits for something else to become
+ * durable as well; counted. Every hold is released, with 0, or with the error that makes it
+ * impossible: then the log fails. */
+void wal_hold(struct wal *wal, uint64_t lsn);
+void wal_release(struct wal *wal, uint64_t lsn, int rc);
+/* Up to where recovery will know from the log itself, whatever happens, that it was durable; never
+ * more than durable_lsn. Nothing below was held for something that recovery would have to look at.
+ */
+uint64_t wal_proven_lsn(const struct wal *wal);
 
 /* Everything below lsn (a value of wal_open_lsn() at some time, all before it durable) is in place
  * elsewhere: durable on return, the space is free. */

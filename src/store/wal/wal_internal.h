@@ -12,6 +12,9 @@ enum {
 	WAL_BUF_CACHE = 3,          /* ordinary buffers kept for reuse */
 	WAL_EAGER_BYTES = 32 << 10, /* the second writer starts only with at least this much */
 	WAL_WINDOW_BYTES = 8 << 20, /* read at a time during replay; at least WAL_BATCH_MAX */
+	/* Written behind a batch that is not durable yet. With one more batch that is the most that
+	 * can be unproven; a window holds it and the batch that proves it. */
+	WAL_AHEAD_MAX = 3 << 20,
 };
 
 /* A batch being filled, waiting for a writer, or being written. Order of wal.batches: by lsn. */
@@ -21,6 +24,8 @@ struct wal_batch {
 	uint32_t len_bytes; /* header and records so far */
 	uint32_t cap_bytes;
 	uint32_t rec_nr;
+	uint32_t hold_nr;
+	uint64_t knew_lsn; /* durable_lsn in its header */
 	enum wal_batch_state {
 		WAL_BATCH_OPEN,
 		WAL_BATCH_CLOSED,
@@ -41,6 +46,7 @@ struct wal {
 	uint64_t tail_lsn;
 	uint64_t end_lsn; /* start of the next batch to be opened */
 	uint64_t durable_lsn;
+	uint64_t proven_lsn;
 	uint64_t reserved_bytes;
 	uint32_t prev_crc;
 	int rc; /* sticky error */
@@ -56,6 +62,7 @@ struct wal {
 	struct co_waitq work;      /* idle writers */
 	struct co_group writers;
 	bool stopping;
+	bool cut;     /* recovery refused the batch at end_lsn, which is whole */
 	bool pressed; /* pressure() was called since the last trim */
 
 	struct wal_stats stats;

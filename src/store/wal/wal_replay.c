@@ -10,6 +10,10 @@
  * what lies behind it: a batch written later says up to where the log was durable at that time. If
  * any such batch within reach knew the spot to be durable, the log is damaged and is not opened.
  *
+ * Records may count only together with something written elsewhere at the same time (wal_hold). A
+ * batch that a later one knew to be durable needs no question. The last ones are asked about: where
+ * that something is missing, the log ends, as at a torn batch.
+ *
  * The log is read in windows of several MiB; all batches of a window go to the user at once, which
  * can then load what they touch together.
  */
@@ -146,6 +150,7 @@ struct walk {
 	uint64_t lsn;
 	uint32_t prev_crc; /* 0: not known */
 	uint32_t inc;
+	uint64_t proven_lsn;              /* highest durable_lsn in a header so far */
 	struct wal_replay_batch *batches; /* of one window */
 	uint32_t batch_nr;
 };
@@ -176,9 +181,70 @@ walk_window(const struct wal *wal, struct walk *walk, const uint8_t *buf, uint64
 		};
 		walk->prev_crc = hdr.crc;
 		walk->inc = hdr.inc;
+		if (hdr.durable_lsn > walk->proven_lsn)
+			walk->proven_lsn = hdr.durable_lsn;
 		walk->lsn += (hdr.len_bytes + DEV_BLOCK - 1) / DEV_BLOCK * DEV_BLOCK;
 		pos = pos + (walk->lsn - walk->batches[walk->batch_nr - 1].lsn);
 	}
+}
+
+static uint64_t
+walk_batch_end(const struct walk *walk, uint32_t i)
+{
+	return i + 1 < walk->batch_nr ? walk->batches[i + 1].lsn : walk->lsn;
+}
+
+/* Go back to the end of batch nr - 1 of the window; nr 0: to what was before it. */
+static void
+walk_cut(struct walk *walk, uint32_t nr, const struct walk *before)
+{
+	struct wal_batch_df hdr;
+
+	if (nr == walk->batch_nr)
+		return;
+	walk->lsn = walk->batches[nr].lsn;
+	walk->batch_nr = nr;
+	walk->prev_crc = before->prev_crc;
+	walk->inc = before->inc;
+	if (nr == 0)
+		return;
+	memcpy(&hdr, walk->batches[nr - 1].recs - sizeof(hdr), sizeof(hdr));
+	walk->prev_crc = hdr.crc;
+	walk->inc = hdr.inc;
+}
+
+/* The log goes on behind the window: leave what nobody has proven yet for the next one. */
+static void
+leave_unproven(struct walk *walk, const struct walk *before)
+{
+	uint32_t nr = walk->batch_nr;
+
+	while (nr > 0 && walk_batch_end(walk, nr - 1) > walk->proven_lsn)
+		nr--;
+	walk_cut(walk, nr, before);
+}
+
+/* The log ends with this window: ask about what nobody has proven. */
+static int co_fn
+check_unproven(struct wal *wal, struct walk *walk, const struct walk *before)
+{
+	uint32_t i, nr = walk->batch_nr;
+	int rc = 0;
+
+	for (i = 0; i < nr && walk_batch_end(walk, i) <= walk->proven_lsn; i++)
+		;
+	for (; wal->conf.check != NULL && i < nr; i++) {
+		rc = wal->conf.check(wal->conf.arg, &walk->batches[i]);
+		if (rc != 0)
+			break;
+	}
+	if (rc != -DER_CSUM)
+		return rc;
+	log_info("%s: ends at log position %#llx: not all of the next batch was written",
+		 wal->dev->name, (unsigned long long)walk->batches[i].lsn);
+	walk_cut(walk, i, before);
+	wal->cut = true;
+	return 0;
 }
 
 /* See the top: whether somebody behind the log's end knew that it was durable. Reads one block more
@@ -245,14 +311,24 @@ walk_log(struct wal *wal, struct walk *walk, uint8_t *bufs[2])
 
 	rc = read_window(&ra);
 	while (rc == 0) {
+		const struct walk before = *walk;
 		uint64_t len = ra.len;
 		bool end = walk_window(wal, walk, bufs[cur], len);
 
 		/* A batch longer than a short first window. */
 		if (end && walk->batch_nr == 0 && len < WAL_WINDOW_BYTES && walk->lsn + len < limit)
 			end = false;
-		if (end || walk->lsn >= limit)
-			return replay_window(wal, walk);
+		if (end || walk->lsn >= limit) {
+			rc = check_unproven(wal, walk, &before);
+			return rc != 0 ? rc : replay_window(wal, walk);
+		}
+		leave_unproven(walk, &before);
+		if (walk->batch_nr == 0 && len == WAL_WINDOW_BYTES) {
+			log_err("%s: nothing in %u bytes from log position %#llx knew what was "
+				"durable",
+				wal->dev->name, WAL_WINDOW_BYTES, (unsigned long long)walk->lsn);
+			return -DER_CSUM;
+		}
 		ra.lsn = walk->lsn;
 		ra.len =
 		    limit - walk->lsn < WAL_WINDOW_BYTES ? limit - walk->lsn : WAL_WINDOW_BYTES;
@@ -292,6 +368,7 @@ wal_replay(struct wal *wal)
 	wal->stats.replay_bytes = walk.lsn - wal->tail_lsn;
 	wal->end_lsn = walk.lsn;
 	wal->durable_lsn = walk.lsn;
+	wal->proven_lsn = walk.lsn; /* what is accepted now stays so: nothing is asked again */
 	wal->inc_lsn = walk.lsn;
 	wal->prev_crc = walk.prev_crc;
 	return 0;
