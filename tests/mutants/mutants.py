@@ -14,6 +14,7 @@ PG = "heap/heap_page.c"
 AL = "heap/heap_alloc.c"
 SP = "space/space.c"
 SR = "space/space_run.c"
+SD = "space/space_discard.c"
 DA = "space/data.c"
 BT = "tree/btree.c"
 BN = "tree/btree_node.c"
@@ -23,6 +24,7 @@ VR = "vos/vos_ver.c"
 VV = "vos/vos_visible.c"
 VT = "vos/vos_trim.c"
 VU = "vos/vos_update.c"
+VW = "vos/vos_update_write.c"
 VP = "vos/vos_pool.c"
 VC = "vos/vos_cont.c"
 VX = "vos/vos_tx.c"
@@ -36,9 +38,14 @@ MUTANTS = [
     ("the second part of a batch at the ring's end is not synchronous", W,
      "batch->buf + first, len - first, DEV_WRITE_SYNC);", "batch->buf + first, len - first, 0);", "points wrap"),
     ("a record's end is told durable before its batch is written", W,
-     "if (batch->state != WAL_BATCH_WRITTEN) break; wal->durable_lsn = batch_end(batch);",
+     "if (batch->state != WAL_BATCH_WRITTEN || batch->hold_nr > 0) break; wal->durable_lsn = batch_end(batch);",
      "if (batch->state != WAL_BATCH_WRITTEN && batch->state != WAL_BATCH_WRITING) break;"
      " wal->durable_lsn = batch_end(batch); if (batch->state != WAL_BATCH_WRITTEN) break;", "heap_crash;points mixed"),
+    ("a batch on hold is told durable", W,
+     "if (batch->state != WAL_BATCH_WRITTEN || batch->hold_nr > 0) break;", "if (batch->state != WAL_BATCH_WRITTEN) break;",
+     "wal;points history"),
+    ("a batch that was refused may come back", W,
+     "if (rc == 0 && wal->cut) rc = erase_cut(wal);", "", "wal"),
     ("the log's tail moves in memory before it is on the device", W,
      "rc = write_super(wal, lsn, tail_inc); if (rc != 0) { wal_fail(wal, rc); return rc; }",
      "wal->tail_lsn = lsn; serve_waiters(wal); rc = write_super(wal, lsn, tail_inc);"
@@ -46,7 +53,7 @@ MUTANTS = [
     ("log space: the reservation forgets the padding to a block", W,
      "return rec_bytes + sizeof(struct wal_batch_df) + DEV_BLOCK;", "return rec_bytes;", "wal;heap"),
     ("opening does not raise the incarnation", W,
-     "wal->inc++; rc = write_super(", "rc = write_super(", "wal;points mixed"),
+     "wal->inc++;", "(void)0;", "wal;points mixed"),
     ("the checksum of a batch is not checked", WR,
      "if (hdr.crc != wal_batch_crc(&hdr, buf + sizeof(hdr), hdr.len_bytes - sizeof(hdr)))", "if (false)",
      "wal;points mixed"),
@@ -97,12 +104,12 @@ MUTANTS = [
      "return rc == 0 && !heap->conf.read_only ? dev_sync(heap->pages) : rc;", "return rc;",
      "points checkpoint;heap_crash"),
     ("redo stops before the last range of a record", RE,
-     "p = range_next(p, &r); memcpy(image + r.off, r.bytes, r.len);",
-     "p = range_next(p, &r); if (i + 1 < hdr.range_nr) memcpy(image + r.off, r.bytes, r.len);", "heap;vos"),
+     "if (r.off == HEAP_DEP_OFF) break; memcpy(image + r.off, r.bytes, r.len);",
+     "if (r.off == HEAP_DEP_OFF || i + 1 == hdr.range_nr) break; memcpy(image + r.off, r.bytes, r.len);", "heap;vos"),
     ("redo does not mark the pages dirty", RE,
      "heap_page_dirty(heap, idx, batch->lsn, end);", "(void)end;", "heap_crash;points checkpoint"),
     ("a redo range may lie outside the heap", RE,
-     "|| r.off >= region || r.len > region - r.off)", ")", "faults;fuzz"),
+     ": r.off >= region || r.len > region - r.off)", ": false)", "faults;fuzz"),
     ("the checksum of a page that comes in is not checked", PG,
      "if (heap_page_crc(page) == crc) {", "if (true) {", "heap;faults"),
     ("the checksum of the table is not checked", PG,
@@ -140,8 +147,16 @@ MUTANTS = [
     ("data are not written synchronously", DA,
      "return dev_writev(d->dev, job->blk * SPACE_BLOCK, iov, nr, DEV_WRITE_SYNC);",
      "return dev_writev(d->dev, job->blk * SPACE_BLOCK, iov, nr, 0);", "points history"),
+    ("blocks are reused before the log proves what named them", SP,
+     "!space->closing && heap_proven_lsn(space->heap) < batch->dep_lsn", "false", "space"),
+    ("a block being discarded can be given out", SD,
+     "space_change_bits(group->busy, pos, nr, true); space_change_bits(group->freed", "space_change_bits(group->freed", "space"),
+    ("recovery believes that the data of the last records are there", VP,
+     "crc32c(0, buf, len) != dep->crc", "false", "points history"),
+    ("readers do not find data that are being written beside their record", VW,
+     "data_view_show(&up->views[i].view);", "(void)0;", "vos_conc"),
     ("a failed write stays in the cache", DA,
-     "if (rc == 0) publish_view(req->view); else forget_view(req->view);", "publish_view(req->view);", "data;faults"),
+     "if (rc == 0) data_view_show(req->view); else forget_view(req->view);", "data_view_show(req->view);", "data;faults"),
     ("views that are not neighbours are merged", DA,
      "return job->blk + job->blk_nr == view->blk &&", "return job->blk + job->blk_nr <= view->blk &&", "data;vos"),
     # --- tree

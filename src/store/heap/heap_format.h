@@ -34,7 +34,7 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "stored structs are use
 #define HEAP_DF_MAGIC    0x4e4f494745524448ull /* "HDREGION" */
 
 enum {
-	HEAP_VERSION = 2,
+	HEAP_VERSION = 3,
 	HEAP_ROOT_OFF = 256,
 	HEAP_DW_NR = 256,        /* image blocks */
 	HEAP_SUM_PER_BLK = 1020, /* pages covered by one block of the checksum table */

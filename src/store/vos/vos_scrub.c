@@ -541,7 +541,10 @@ vos_scrub_step(struct vos_scrub *s, uint64_t max_bytes, uint64_t *ret_bytes, boo
 		*ret_more = rc == PAUSED || rc == FOUND;
 		if (rc == FOUND) {
 			space_hold(pool->space, &hold);
-			rc = item_check(s);
+			/* small data may still be on their way to the device */
+			rc = heap_wait_durable(pool->heap, heap_last_lsn(pool->heap));
+			if (rc == 0)
+				rc = item_check(s);
 			space_release(pool->space, &hold);
 			s->bytes += s->item.bytes;
 		} else if (rc == PAUSED) {
