@@ -17,10 +17,17 @@ struct m {
 	struct vos_cont *cont;
 	bool array;
 	uint8_t present[DEPTH + 1]; /* versions, by epoch - 100; 2: a punch */
+	uint8_t times[DEPTH + 1];   /* written */
 };
 
 static const uuid_t uuid = {1};
 static const struct vos_oid oid = {.id = {.lo = 1, .hi = (uint64_t)DAOS_OT_MULTI_HASHED << 56}};
+
+static uint8_t
+byte_of(const struct m *m, uint64_t i)
+{
+	return hash_u64(i) + m->times[i];
+}
 
 static int co_fn
 put(struct m *m, uint64_t i, bool punch)
@@ -28,7 +35,8 @@ put(struct m *m, uint64_t i, bool punch)
 	daos_recx_t recx = {.rx_idx = 7, .rx_nr = LEN};
 	uint8_t data[LEN];
 
-	memset(data, hash_u64(i), sizeof(data));
+	m->times[i]++;
+	memset(data, byte_of(m, i), sizeof(data));
 	m->present[i] = punch ? 2 : 1;
 	return tput(m->cont, oid, 100 + i, 0, skey("d"), "a", m->array ? &recx : NULL,
 		    punch      ? 0
@@ -54,7 +62,7 @@ check_at(struct m *m, uint64_t i)
 		return 0;
 	}
 	check(got == LEN);
-	check(data[0] == (uint8_t)hash_u64(v) && data[LEN - 1] == (uint8_t)hash_u64(v));
+	check(data[0] == byte_of(m, v) && data[LEN - 1] == byte_of(m, v));
 	return 0;
 }
 
@@ -110,8 +118,11 @@ deep(void *arg)
 	before = heap_used(m);
 	for (i = 0; i < DEPTH; i++) {
 		check_rc(put(m, order[i], order[i] % 50 == 0), 0);
-		if (i < 40)
+		if (i < 40) {
+			if (i % 3 == 2) /* once more: takes its own place */
+				check_rc(put(m, order[i / 2], false), 0);
 			check_rc(vos_pool_verify(m->t.pool), 0);
+		}
 		if (i % 10 == 0)
 			check_rc(check_at(m, 1 + hash_u64(i) % DEPTH), 0);
 	}

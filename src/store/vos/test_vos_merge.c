@@ -348,6 +348,40 @@ test_snapshots(void **state)
 	run(snapshots, 64 << 20);
 }
 
+/* Neighbours, one written before a snapshot and one after it: they merge only when it goes. */
+static int
+across(void *arg)
+{
+	struct m *m = arg;
+	uint8_t *at_s = malloc(ARRAY_MAX);
+	struct shape s;
+	uint64_t keep;
+
+	check_rc(m_open(m), 0);
+	check_rc(vos_cont_set_keep(m->cont, 1, NULL, 0), 0);
+	check_rc(put(m, "a", 0, 300), 0);
+	keep = m->epoch;
+	memcpy(at_s, m->want, ARRAY_MAX);
+	check_rc(put(m, "a", 300, 300), 0);
+	check_rc(aggregate(m, m->epoch, &keep, 1), 0);
+	check_rc(look(m, "a", &s), 0);
+	check(s.segs == 2);
+	check_rc(same_at(m, "a", keep, at_s), 0);
+	check_rc(same_at(m, "a", UINT64_MAX, m->want), 0);
+	check_rc(aggregate(m, m->epoch, NULL, 0), 0);
+	check_rc(look(m, "a", &s), 0);
+	check(s.segs == 1);
+	check_rc(same_at(m, "a", UINT64_MAX, m->want), 0);
+	free(at_s);
+	return m_close(m);
+}
+
+static void
+test_across(void **state)
+{
+	run(across, 64 << 20);
+}
+
 /* Of a shared extent little is still used: its blocks come back. */
 static int
 mostly_dead(void *arg)
@@ -543,11 +577,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_appends),    cmocka_unit_test(test_appends_scm),
-	    cmocka_unit_test(test_sequential), cmocka_unit_test(test_scattered),
-	    cmocka_unit_test(test_snapshots),  cmocka_unit_test(test_mostly_dead),
-	    cmocka_unit_test(test_last_user),  cmocka_unit_test(test_late),
-	    cmocka_unit_test(test_tiers),      cmocka_unit_test(test_settled),
+	    cmocka_unit_test(test_appends),     cmocka_unit_test(test_appends_scm),
+	    cmocka_unit_test(test_sequential),  cmocka_unit_test(test_scattered),
+	    cmocka_unit_test(test_snapshots),   cmocka_unit_test(test_across),
+	    cmocka_unit_test(test_mostly_dead), cmocka_unit_test(test_last_user),
+	    cmocka_unit_test(test_late),        cmocka_unit_test(test_tiers),
+	    cmocka_unit_test(test_settled),
 	};
 
 	static const struct vos_cont_conf confs[] = {
