@@ -365,6 +365,29 @@ crash_disk_flip(struct crash_disk *disk, const char *name, uint64_t bit)
 }
 
 void
+crash_disk_peek(struct crash_disk *disk, const char *name, uint64_t off, void *buf, size_t len)
+{
+	struct cfile *file = file_by_name(disk, name);
+
+	if (file == NULL || off > file->size_bytes || len > file->size_bytes - off)
+		abort();
+	memcpy(buf, file->data + off, len);
+}
+
+void
+crash_disk_poke(struct crash_disk *disk, const char *name, uint64_t off, const void *buf,
+		size_t len)
+{
+	struct cfile *file = file_by_name(disk, name);
+
+	if (file == NULL || len == 0 || off > file->size_bytes || len > file->size_bytes - off ||
+	    off / DEV_BLOCK != (off + len - 1) / DEV_BLOCK)
+		abort();
+	image_touch(disk, file, off / DEV_BLOCK);
+	memcpy(file->data + off, buf, len);
+}
+
+void
 crash_disk_blocks(struct crash_disk *disk, void (*fn)(const char *name, uint64_t blk, void *arg),
 		  void *arg)
 {

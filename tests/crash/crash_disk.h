@@ -44,6 +44,11 @@ void crash_disk_fail_at(struct crash_disk *disk, uint64_t nth);
 bool crash_disk_fail_fired(const struct crash_disk *disk);
 /* Flip a bit; it is on the undo stack. */
 void crash_disk_flip(struct crash_disk *disk, const char *name, uint64_t bit);
+/* Look at and change bytes, inside one block; changes are on the undo stack. */
+void crash_disk_peek(struct crash_disk *disk, const char *name, uint64_t off, void *buf,
+		     size_t len);
+void crash_disk_poke(struct crash_disk *disk, const char *name, uint64_t off, const void *buf,
+		     size_t len);
 /* Call fn for every block that was ever written. */
 void crash_disk_blocks(struct crash_disk *disk,
 		       void (*fn)(const char *name, uint64_t blk, void *arg), void *arg);
