@@ -51,7 +51,8 @@ static const uuid_t cont_uuid = {0xf2};
 #define HEAP_FILE "fuzz.heap"
 #define WAL_FILE  "fuzz.wal"
 
-/* --- the pool ---------------------------------------------------------------------------------- */
+/* --- the pool ----------------------------------------------------------------------------------
+ */
 
 static int
 build(void *arg)
@@ -121,7 +122,8 @@ fuzz_get(void)
 	return f;
 }
 
-/* --- damage ------------------------------------------------------------------------------------ */
+/* --- damage ------------------------------------------------------------------------------------
+ */
 
 static void
 patch_page(struct fuzz *f, const struct heap_super_df *super, uint32_t page, uint32_t off,
@@ -197,7 +199,8 @@ damage_wal_super(struct fuzz *f, const uint8_t *p, size_t size)
 	}
 }
 
-/* --- use --------------------------------------------------------------------------------------- */
+/* --- use ---------------------------------------------------------------------------------------
+ */
 
 struct lister {
 	struct fuzz *f;
@@ -241,7 +244,8 @@ list(struct fuzz *f, struct vos_list *list, struct lister *l)
 static volatile uint8_t sink;
 
 static void co_fn
-fetch(struct fuzz *f, struct vos_oid oid, const daos_key_t *dkey, const daos_key_t *akey, bool array)
+fetch(struct fuzz *f, struct vos_oid oid, const daos_key_t *dkey, const daos_key_t *akey,
+      bool array)
 {
 	daos_recx_t recx = {.rx_idx = 0, .rx_nr = FETCH_MAX};
 	daos_iod_t iod = {
@@ -445,8 +449,8 @@ make_input(uint64_t nr, uint8_t *buf)
 		len += sizeof(hdr);
 		for (i = 0; i < hdr.range_nr; i++) {
 			uint64_t bytes = vm_below(&rng, 40);
-			uint64_t off = vm_below(&rng, 4) ? vm_below(&rng, REGION + 50)
-							 : vm_rand(&rng) >> 24;
+			uint64_t off =
+			    vm_below(&rng, 4) ? vm_below(&rng, REGION + 50) : vm_rand(&rng) >> 24;
 			uint64_t word = off << HEAP_RANGE_LEN_BITS | bytes;
 
 			memcpy(buf + len, &word, 8);
