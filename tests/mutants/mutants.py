@@ -30,6 +30,12 @@ VC = "vos/vos_cont.c"
 VX = "vos/vos_tx.c"
 VO = "vos/vos_opid.c"
 VN = "vos/vos_anchor.c"
+VD = "vos/vos_dtx.c"
+VI = "vos/vos_intent.c"
+VQ = "vos/vos_order.c"
+VS = "vos/vos_ts.c"
+VY = "vos/vos_apply.c"
+VG = "vos/vos_change.c"
 
 MUTANTS = [
     # --- the log
@@ -266,4 +272,40 @@ MUTANTS = [
     ("the scrubber passes over old versions", "vos/vos_scrub.c",
      "if (rc == 0) rc = vos_hist_first(heap, ver.older, &off);",
      "if (rc == 0) rc = vos_hist_first(heap, 0, &off);", "vos_csum"),
+    # --- order, intents, changes
+    ("a prepare is not tried", VD,
+     "rc = committed_set(&t, p->in); if (rc == 0) rc = vos_ops_apply(&t, &p->ops, true);", "rc = 0;", "vos_dtx"),
+    ("an attempt that was aborted can be prepared", VD,
+     "return c >= 0 ? -DER_STALE : p->from", "return c > 0 ? -DER_STALE : p->from", "vos_dtx"),
+    ("a commit is not recorded", VD,
+     "rc = committed_set(t, c->in); if (rc == -DER_STALE)", "rc = 0; if (rc == -DER_STALE)", "vos_dtx"),
+    ("a commit leaves the intent's operations behind", VD,
+     "rc = vos_body_free(t, c->in->body_off);", "rc = 0;", "vos_dtx"),
+    ("an abort keeps the blocks", VD, "rc = vos_blocks_free(t, &in->ext[i]);", "rc = 0;", "vos_dtx"),
+    ("blocks that a commit finds no place for are kept", VY,
+     "rc = free_untaken(t, one->up);", "rc = one->up == NULL ? free_untaken(t, one->up) : 0;", "vos_dtx_model;vos_dtx"),
+    ("reads at an intent's own epoch pass it", VQ,
+     "if (ref->epoch <= c->epoch && !passed_over(c->order, &ref->id)) blocked_by(c, ref);",
+     "if (ref->epoch < c->epoch && !passed_over(c->order, &ref->id)) blocked_by(c, ref);", "vos_dtx"),
+    ("conditions raise no read timestamps", VQ,
+     "if (order_flags(c->order) & VOS_ORDER_READ) vos_ts_read(", "if (false) vos_ts_read(", "vos_dtx"),
+    ("an update does not look at the punches above it", VQ,
+     "if (rc == 0 && list != NULL) stay_above(c, vos_punch_newest(list).epoch);", "", "vos_dtx;vos_dtx_model"),
+    ("extents of an intent that only touch are in the way", VI,
+     "if (a[i].rx_idx < b[j].rx_idx + b[j].rx_nr &&", "if (a[i].rx_idx <= b[j].rx_idx + b[j].rx_nr &&", "vos_dtx"),
+    ("read timestamps that were evicted are forgotten", VS,
+     "if (lowest->ts[k].epoch > b->floor[k]) b->floor[k] = lowest->ts[k].epoch;", "", "vos_dtx"),
+    ("a write at the very epoch of a read passes", VS,
+     "if (ts.epoch >= *epoch && !mine)", "if (ts.epoch > *epoch && !mine)", "vos_dtx"),
+    ("aggregation does not see intents", VT, "if (oldest <= below) below = oldest - 1;", "if (oldest < below - below) below = oldest - 1;",
+     "vos_dtx"),
+    ("changes right above the lower bound are left out", VG,
+     "return epoch > c->q->lo && epoch <= c->q->hi;", "return epoch > c->q->lo + 1 && epoch <= c->q->hi;",
+     "vos_dtx_model"),
+    ("only the newest version of an extent counts as a change", VG,
+     "rc = vos_hist_first(heap, ver.older, &off); if (rc != 0 || off == 0) return rc;",
+     "rc = vos_hist_first(heap, ver.older, &off); if (rc != 0 || off <= UINT64_MAX) return rc;", "vos_dtx_model"),
+    ("a discard leaves the punches", VT,
+     "if (trim->mode == VOS_TRIM_ABOVE) return epoch > trim->below;", "if (trim->mode == VOS_TRIM_ABOVE) return false;",
+     "vos_dtx_model"),
 ]

@@ -33,6 +33,8 @@ TESTS = {
     "data": ("src/store/test_data", []),
     "vos": ("src/store/vos/test_vos", []),
     "vos_csum": ("src/store/vos/test_vos_csum", []),
+    "vos_dtx": ("src/store/vos/test_vos_dtx", []),
+    "vos_dtx_model": ("src/store/vos/test_vos_dtx_model", []),
     "vos_model": ("src/store/vos/test_vos_model", []),
     "vos_conc": ("src/store/vos/test_vos_conc", []),
     "faults": ("tests/faults/test_faults", []),

@@ -352,6 +352,13 @@ test_order_main(void *arg)
 	check_rc(get_at(f, 320, "d", "arr", 4), 'x');
 	check_rc(get_at(f, 320, "d", "arr", 5), 'y');
 	check_rc(get_at(f, 320, "d", "arr", 16), 'z');
+	/* a punch is in the way of what it would hide, whatever is there */
+	check_rc(prep(f, dref(20, 1, 330), "pd", "a", SINGLE, 1, 0, 'x', &c), 0);
+	check_rc(vos_dtx_commit(f->cont, REF(20, 1, 0)), 0);
+	check_rc(punch_dkey(f, dref(21, 1, 340), "pd", 0, &c), 0);
+	check_rc(vos_dtx_commit(f->cont, REF(21, 1, 0)), 0);
+	check_rc(prep(f, dref(22, 1, 335), "pd", "b", SINGLE, 1, 0, 'x', &c), -DER_TX_RESTART);
+	check(c.min_epoch == 341);
 	/* snapshots: all of the container was read */
 	vos_cont_read_floor(f->cont, 400);
 	check_rc(prep(f, dref(14, 1, 400), "n", "n", SINGLE, 1, 0, 'x', &c), -DER_TX_RESTART);
@@ -542,6 +549,27 @@ test_full_main(void *arg)
 	return vos_pool_verify(f->t.pool);
 }
 
+/* Without history a commit that comes late may have no place any more: its space comes back. */
+static int
+test_late_main(void *arg)
+{
+	struct fix *f = arg;
+	struct vos_conflict c;
+
+	check_rc(vos_cont_set_keep(f->cont, UINT64_MAX, NULL, 0), 0);
+	check_rc(prep(f, dref(1, 1, 100), "d", "a", SINGLE, 100000, 0, 'x', &c), 0);
+	check_rc(prep(f, dref(2, 1, 200), "d", "a", SINGLE, 100000, 0, 'y', &c), 0);
+	check_rc(prep(f, dref(3, 1, 100), "d", "b", 0, 100000, 0, 'x', &c), 0);
+	check_rc(prep(f, dref(4, 1, 200), "d", "b", 0, 100000, 0, 'y', &c), 0);
+	check_rc(vos_dtx_commit(f->cont, REF(2, 1, 0)), 0);
+	check_rc(vos_dtx_commit(f->cont, REF(1, 1, 0)), 0);
+	check_rc(vos_dtx_commit(f->cont, REF(4, 1, 0)), 0);
+	check_rc(vos_dtx_commit(f->cont, REF(3, 1, 0)), 0);
+	check_rc(get_at(f, UINT64_MAX, "d", "a", SINGLE), 'y');
+	check_rc(get_at(f, UINT64_MAX, "d", "b", 0), 'y');
+	return vos_pool_verify(f->t.pool);
+}
+
 /* Another record size, and its removal by a discard: the old size is the size again. */
 static int
 test_discard_main(void *arg)
@@ -672,6 +700,12 @@ test_full(void **state)
 }
 
 static void
+test_late(void **state)
+{
+	run(test_late_main, 16 << 20, 0);
+}
+
+static void
 test_discard(void **state)
 {
 	run(test_discard_main, 16 << 20, 0);
@@ -690,7 +724,7 @@ main(void)
 	    cmocka_unit_test(test_life),       cmocka_unit_test(test_order),
 	    cmocka_unit_test(test_timestamps), cmocka_unit_test(test_ops),
 	    cmocka_unit_test(test_full),       cmocka_unit_test(test_destroy),
-	    cmocka_unit_test(test_discard),
+	    cmocka_unit_test(test_late),       cmocka_unit_test(test_discard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
