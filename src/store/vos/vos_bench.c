@@ -7,6 +7,7 @@
  * whole process, and how many transactions one log write carried.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ struct bench_case {
 	bool list;  /* list dkeys; each counts as one */
 	uint32_t size;
 	uint32_t depth;
+	bool cold; /* over more than the cache holds */
 };
 
 static const struct bench_case cases[] = {
@@ -46,6 +48,8 @@ static const struct bench_case cases[] = {
     {"list-1", "listing of dkeys", false, false, false, false, true, 64, 1},
     {"u1m-8", "1 MiB extents, overwrite", true, true, false, false, false, 1 << 20, 8},
     {"f1m-8", "1 MiB extents, fetch", false, true, false, false, false, 1 << 20, 8},
+    {"r1m-8", "1 MiB extents, fetch from the device", false, true, false, false, false, 1 << 20, 8,
+     true},
 };
 enum { CASE_NR = sizeof(cases) / sizeof(cases[0]) };
 
@@ -316,18 +320,21 @@ report(struct bench *b, double wall, double cpu, const struct heap_stats *h0,
 	double rate = b->ops / wall, us = cpu * 1e6 / b->ops;
 	uint64_t logs = h1->log_write_nr - h0->log_write_nr;
 	uint64_t writes = d1->write_nr - d0->write_nr;
-	double amp = (double)(h1->log_written_bytes - h0->log_written_bytes +
-			      (h1->ckpt_page_nr - h0->ckpt_page_nr) * 8192 + d1->written_bytes -
-			      d0->written_bytes) /
-		     ((double)b->ops * c->size);
+	double bytes = c->update ? (double)b->ops * c->size : INFINITY;
+	double amp_log = (double)(h1->log_written_bytes - h0->log_written_bytes) / bytes;
+	double amp_ckpt = (double)(h1->ckpt_page_nr - h0->ckpt_page_nr) * 8192 / bytes;
+	double amp_data = (double)(d1->written_bytes - d0->written_bytes) / bytes;
+	double amp = amp_log + amp_ckpt + amp_data;
 
 	printf("%-9s %-40s %10.0f /s %7.2f us cpu", c->name, c->help, rate, us);
 	if (c->size >= 1 << 20)
 		printf("  %6.0f MiB/s", rate * c->size / (1 << 20));
 	if (c->update)
-		printf("  %5.1f tx/log write, %5.1f updates/data write, amplification %.2f",
+		printf("  %5.1f tx/log write, %5.1f updates/data write, amplification %.2f (data "
+		       "%.2f, log %.2f, checkpoint %.2f)",
 		       logs == 0 ? 0.0 : (double)(h1->tx_nr - h0->tx_nr) / logs,
-		       writes == 0 ? 0.0 : (double)b->ops / writes, amp);
+		       writes == 0 ? 0.0 : (double)b->ops / writes, amp, amp_data, amp_log,
+		       amp_ckpt);
 	if (c->fresh)
 		printf(", %.0f B of heap each beside the data",
 		       (double)(h1->used_bytes - h0->used_bytes) / b->ops - c->size);
@@ -336,8 +343,10 @@ report(struct bench *b, double wall, double cpu, const struct heap_stats *h0,
 	if (b->json != NULL)
 		fprintf(b->json,
 			"%s{\"group\": \"vos\", \"name\": \"%s\", \"value\": %.0f, \"unit\": "
-			"\"op/s\", \"cpu_us_per_op\": %.3f, \"amplification\": %.3f}",
-			b->any ? ",\n" : "", c->name, rate, us, c->update ? amp : 0.0);
+			"\"op/s\", \"cpu_us_per_op\": %.3f, \"amplification\": %.3f, "
+			"\"amplification_data\": %.3f, \"amplification_log\": %.3f, "
+			"\"amplification_checkpoint\": %.3f}",
+			b->any ? ",\n" : "", c->name, rate, us, amp, amp_data, amp_log, amp_ckpt);
 	b->any = true;
 }
 
@@ -350,7 +359,10 @@ run_case(struct bench *b, const struct bench_case *c)
 	double cpu;
 	int rc = 0;
 
-	b->keys_now = c->size >= 1 << 20 ? 64 : c->size >= 4096 ? b->keys / 4 : b->keys;
+	if (c->size >= 1 << 20)
+		b->keys_now = c->cold ? 1024 : 64;
+	else
+		b->keys_now = c->size >= 4096 ? b->keys / 4 : b->keys;
 	if (!c->fresh)
 		rc = prefill(b, c);
 	if (rc != 0)
