@@ -14,6 +14,7 @@ enum {
 	CLASS_MAX = 48,
 	LOAD_RUN_MAX = 64,  /* pages per read */
 	LOAD_INFLIGHT = 32, /* reads at a time during replay */
+	LOAD_DENSE = 12,    /* of 64 pages: read all of them */
 	EVICT_SCAN = 64,    /* page states looked at per page to be dropped */
 	CKPT_SLICE = 32,    /* pages copied before others get a turn */
 	CKPT_INFLIGHT = 16, /* writes at a time */

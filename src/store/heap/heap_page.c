@@ -430,10 +430,18 @@ struct load_job {
 	uint32_t next; /* page to look at */
 };
 
+/* Many pages wanted of 64 neighbours: reading all of them at once costs less than the wanted ones
+ * one by one. */
+static bool
+is_dense(uint64_t word)
+{
+	return __builtin_popcountll(word) >= LOAD_DENSE;
+}
+
 static bool
 is_wanted(const uint64_t *want, uint32_t idx)
 {
-	return want[idx / 64] >> (idx % 64) & 1;
+	return is_dense(want[idx / 64]) || want[idx / 64] >> (idx % 64) & 1;
 }
 
 /* One of several workers that share a cursor. */

@@ -1,6 +1,7 @@
 /*
  * Speed of VOS alone on one core, on real files: vos_bench [-d DIR] [-t SECONDS] [-k KEYS]
- * [-n NVME_MIB] [-c CKSUM] [-C CKSUM_SIZE] [-j FILE] [CASE...]
+ * [-n NVME_MIB] [-c CKSUM] [-C CKSUM_SIZE] [-j FILE] [CASE...], or, for large targets
+ * (vos_bench_scale.c), vos_bench [-d DIR] [-m MIB] [-j FILE] -F FILES | -R KEYS
  *
  * Every case runs a number of coroutines ("depth") that each do one operation after the other;
  * updates count when they are durable. Prints operations per second, CPU time per operation of the
@@ -17,6 +18,7 @@
 
 #include "base/err.h"
 #include "runtime/xs.h"
+#include "store/vos/vos_bench.h"
 #include "store/vos/vos_internal.h"
 
 struct bench_case {
@@ -422,8 +424,12 @@ usage(void)
 {
 	uint32_t i;
 
-	fprintf(stderr, "usage: vos_bench [-d DIR] [-t SECONDS] [-k KEYS] [-n NVME_MIB] [-c CKSUM] "
-			"[-C CKSUM_SIZE] [-j FILE] [CASE...]\ncases:\n");
+	fprintf(stderr,
+		"usage: vos_bench [-d DIR] [-t SECONDS] [-k KEYS] [-n NVME_MIB] [-c CKSUM] "
+		"[-C CKSUM_SIZE] [-j FILE] [CASE...]\n"
+		"       vos_bench [-d DIR] [-m MIB] [-j FILE] -F FILES | -R KEYS\n"
+		"-F: rate of making files, and the heap they take; -R: restart after a kill "
+		"with so many keys;\n-m: of the heap kept in memory (all)\ncases:\n");
 	for (i = 0; i < CASE_NR; i++)
 		fprintf(stderr, "  %-9s %s, depth %u\n", cases[i].name, cases[i].help,
 			cases[i].depth);
@@ -465,9 +471,11 @@ main(int argc, char **argv)
 	    .conf.csum_chunk = 32768,
 	};
 	char path[] = "/tmp/vos_bench.XXXXXX";
+	struct scale_conf scale = {0};
+	bool restart = false;
 	int opt, i, rc;
 
-	while ((opt = getopt(argc, argv, "d:t:k:n:c:C:j:h")) != -1) {
+	while ((opt = getopt(argc, argv, "d:t:k:n:c:C:j:F:R:m:h")) != -1) {
 		if (opt == 'd')
 			b.path = optarg;
 		else if (opt == 't')
@@ -482,7 +490,12 @@ main(int argc, char **argv)
 			b.conf.csum_chunk = strtoul(optarg, NULL, 0);
 		else if (opt == 'j')
 			b.json = fopen(optarg, "w");
-		else
+		else if (opt == 'm')
+			scale.resident_bytes = strtoull(optarg, NULL, 0) << 20;
+		else if (opt == 'F' || opt == 'R') {
+			scale.nr = strtoull(optarg, NULL, 0);
+			restart = opt == 'R';
+		} else
 			return usage();
 	}
 	if (b.seconds <= 0 || b.keys < 64)
@@ -498,14 +511,21 @@ main(int argc, char **argv)
 		fprintf(stderr, "vos_bench: no directory: %s\n", strerror(errno));
 		return 1;
 	}
+	if (b.json != NULL)
+		fprintf(b.json, "[");
+	if (scale.nr != 0) {
+		scale.path = b.path;
+		scale.json = b.json;
+		rc = restart ? scale_restart(&scale) : scale_files(&scale);
+		goto out;
+	}
 	env_init_real(&b.env);
 	rc = xs_create(&(struct xs_conf){.name = "bench", .env = &b.env, .cpu = -1}, &b.xs);
 	if (rc == 0)
 		rc = dev_dir_open_files(b.path, &b.dir);
-	if (b.json != NULL)
-		fprintf(b.json, "[");
 	if (rc == 0)
 		rc = xs_call(b.xs, bench_main, &b);
+out:
 	if (b.json != NULL) {
 		fprintf(b.json, "]\n");
 		fclose(b.json);
