@@ -174,6 +174,7 @@ write_group(struct ckpt *c, uint64_t goal)
 	for (i = 0; i < c->page_nr; i++)
 		heap_page(heap, c->pages[i])->writing = false;
 	heap->stats.ckpt_page_nr += c->page_nr;
+	heap_evict_excess(heap);
 	return 0;
 }
 

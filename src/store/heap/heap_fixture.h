@@ -65,7 +65,7 @@ do_format(void *arg)
 }
 
 static inline int
-setup_on(void **state, struct sim *sim)
+setup_sized(void **state, struct sim *sim, uint64_t heap_bytes, uint64_t log_bytes)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct xs_conf xc = {.name = "test", .env = &f->env, .cpu = -1};
@@ -80,11 +80,17 @@ setup_on(void **state, struct sim *sim)
 	f->conf.xs = f->xs;
 	f->conf.shadow = true;
 	f->rnd = 42;
-	f->heap_bytes = 32 * MIB;
-	f->log_bytes = 4 * MIB;
+	f->heap_bytes = heap_bytes;
+	f->log_bytes = log_bytes;
 	assert_int_equal(xs_call(f->xs, do_format, f), 0);
 	*state = f;
 	return 0;
+}
+
+static inline int
+setup_on(void **state, struct sim *sim)
+{
+	return setup_sized(state, sim, 32 * MIB, 4 * MIB);
 }
 
 static inline int

@@ -15,7 +15,8 @@ enum {
 	LOAD_RUN_MAX = 64,  /* pages per read */
 	LOAD_INFLIGHT = 32, /* reads at a time during replay */
 	LOAD_DENSE = 12,    /* of 64 pages: read all of them */
-	EVICT_SCAN = 64,    /* page states looked at per page to be dropped */
+	EVICT_SCAN = 64,    /* steps of the clock's hand per page to be dropped */
+	EVICT_SLICE = 32,   /* pages dropped before others get a turn */
 	CKPT_SLICE = 32,    /* pages copied before others get a turn */
 	CKPT_INFLIGHT = 16, /* writes at a time */
 	MARGIN_SLABS = 48,  /* slabs kept for HEAP_RESV_RECLAIM: at least one per size class */
@@ -101,6 +102,7 @@ struct heap {
 	uint8_t *shadow; /* second image, or NULL */
 	uint8_t *state;  /* page_bits */
 	struct page **groups;
+	uint16_t *group_resident;  /* pages in memory of each group */
 	struct heap_sum_df **sums; /* loaded blocks of the checksum table */
 	uint32_t page_nr;
 	uint32_t resident_nr;
@@ -149,7 +151,10 @@ uint32_t heap_sum_crc(const struct heap_sum_df *sum);
 uint32_t heap_page_crc(const void *page);
 void heap_page_dirty(struct heap *heap, uint32_t idx, uint64_t rec_lsn, uint64_t lsn);
 void heap_page_clean(struct heap *heap, uint32_t idx);
-/* Load all pages marked in want (a bit map over the region) that are missing. */
+/* Drop pages until no more than resident_max is in memory, as far as pages can be dropped. */
+void co_fn heap_evict_excess(struct heap *heap);
+/* Load all pages marked in want (a bit map over the region) that are missing, and perhaps some of
+ * their neighbours. */
 int co_fn heap_load_marked(struct heap *heap, const uint64_t *want);
 
 /* heap_tx.c */

@@ -50,9 +50,11 @@ heap_map(struct heap *heap)
 	if (heap->conf.shadow)
 		heap->shadow = reserve_memory(heap->size);
 	heap->groups = mem_calloc(group_nr, sizeof(*heap->groups));
+	heap->group_resident = mem_calloc(group_nr, sizeof(*heap->group_resident));
 	heap->sums = mem_calloc(heap->super.sum_nr, sizeof(*heap->sums));
 	if (heap->base == NULL || heap->state == NULL || heap->groups == NULL ||
-	    heap->sums == NULL || (heap->conf.shadow && heap->shadow == NULL))
+	    heap->group_resident == NULL || heap->sums == NULL ||
+	    (heap->conf.shadow && heap->shadow == NULL))
 		return -DER_NOMEM;
 	return 0;
 }
@@ -71,6 +73,7 @@ heap_unmap(struct heap *heap)
 	for (i = 0; heap->groups != NULL && i * PAGE_GROUP < heap->page_nr; i++)
 		free(heap->groups[i]);
 	free(heap->groups);
+	free(heap->group_resident);
 	for (i = 0; heap->sums != NULL && i < heap->super.sum_nr; i++) {
 		if (heap->sums[i] != NULL)
 			dev_buf_free(heap->sums[i], DEV_BLOCK);
@@ -101,6 +104,7 @@ page_arrived(struct heap *heap, uint32_t idx)
 {
 	heap->state[idx] = PAGE_RESIDENT | PAGE_USED;
 	heap->resident_nr++;
+	heap->group_resident[idx / PAGE_GROUP]++;
 	if (heap->shadow != NULL)
 		memcpy(heap->shadow + (uint64_t)idx * HEAP_PAGE,
 		       heap->base + (uint64_t)idx * HEAP_PAGE, HEAP_PAGE);
@@ -365,29 +369,83 @@ load_run(struct heap *heap, uint32_t idx, uint32_t max, uint32_t *ret_nr)
 	return nr == 0 ? rc : read_run(heap, idx, nr, crc);
 }
 
-/* Drop up to nr pages that were not used lately. Makes room softly: gives up after a while. */
+static void
+page_drop(struct heap *heap, uint32_t idx)
+{
+	heap->state[idx] = 0;
+	heap->resident_nr--;
+	heap->group_resident[idx / PAGE_GROUP]--;
+	madvise(heap->base + (uint64_t)idx * HEAP_PAGE, HEAP_PAGE, MADV_DONTNEED);
+}
+
+/* The next resident page at or after the hand, which it moves there; PAGE_NONE: none within this
+ * step. Passes over groups, or 8 pages, without any at once. */
+static uint32_t
+hand_step(struct heap *heap)
+{
+	uint32_t idx = heap->evict_hand;
+	uint64_t eight;
+
+	if (heap->group_resident[idx / PAGE_GROUP] == 0) {
+		idx = (idx / PAGE_GROUP + 1) * PAGE_GROUP;
+		heap->evict_hand = idx < heap->page_nr ? idx : 0;
+		return PAGE_NONE;
+	}
+	if (idx % 8 == 0 && idx + 8 <= heap->page_nr) {
+		memcpy(&eight, &heap->state[idx], sizeof(eight));
+		if (eight == 0) {
+			heap->evict_hand = idx + 8 < heap->page_nr ? idx + 8 : 0;
+			return PAGE_NONE;
+		}
+	}
+	heap->evict_hand = idx + 1 < heap->page_nr ? idx + 1 : 0;
+	return heap->state[idx] & PAGE_RESIDENT ? idx : PAGE_NONE;
+}
+
+/* Drop up to nr pages that were not used since the hand last passed (a clock). Makes room softly:
+ * gives up after a while. */
 static void
 evict(struct heap *heap, uint32_t nr)
 {
-	uint32_t scan;
+	uint64_t scan;
 
-	for (scan = nr * EVICT_SCAN; scan > 0 && nr > 0; scan--) {
-		uint32_t idx = heap->evict_hand;
-		const struct page *page = heap_page(heap, idx);
+	for (scan = (uint64_t)nr * EVICT_SCAN; scan > 0 && nr > 0; scan--) {
+		uint32_t idx = hand_step(heap);
+		const struct page *page;
 
-		heap->evict_hand = idx + 1 < heap->page_nr ? idx + 1 : 0;
-		if (!(heap->state[idx] & PAGE_RESIDENT))
+		if (idx == PAGE_NONE)
 			continue;
 		if (heap->state[idx] & PAGE_USED) {
 			heap->state[idx] &= ~PAGE_USED;
 			continue;
 		}
+		page = heap_page(heap, idx);
 		if (page->dirty || page->writing || page->pin_nr > 0)
 			continue;
-		heap->state[idx] = 0;
-		heap->resident_nr--;
-		madvise(heap->base + (uint64_t)idx * HEAP_PAGE, HEAP_PAGE, MADV_DONTNEED);
+		page_drop(heap, idx);
 		nr--;
+	}
+}
+
+/* While the log is replayed, what was loaded must stay until it has been changed. */
+static bool
+over_limit(const struct heap *heap)
+{
+	return heap->conf.resident_max != 0 && !heap->replaying &&
+	       (uint64_t)heap->resident_nr * HEAP_PAGE > heap->conf.resident_max;
+}
+
+void co_fn
+heap_evict_excess(struct heap *heap)
+{
+	uint32_t before;
+
+	while (over_limit(heap)) {
+		before = heap->resident_nr;
+		evict(heap, EVICT_SLICE);
+		if (heap->resident_nr == before)
+			break; /* dirty, pinned, or all used lately */
+		co_yield();
 	}
 }
 
@@ -402,8 +460,7 @@ heap_fault(struct heap *heap, uint64_t off, uint64_t len)
 	assert(!heap->tx.open);
 	idx = off / HEAP_PAGE;
 	last = (off + len - 1) / HEAP_PAGE;
-	if (heap->conf.resident_max != 0 && !heap->replaying &&
-	    (uint64_t)heap->resident_nr * HEAP_PAGE > heap->conf.resident_max)
+	if (over_limit(heap))
 		evict(heap, 2 * (last - idx + 1));
 	while (idx <= last) {
 		if (heap->state[idx] & PAGE_RESIDENT) {
@@ -444,6 +501,19 @@ is_wanted(const uint64_t *want, uint32_t idx)
 	return is_dense(want[idx / 64]) || want[idx / 64] >> (idx % 64) & 1;
 }
 
+/* Not all of these can be had: bad ones among those that nobody asked for do not matter. */
+static int co_fn
+load_asked(struct load_job *job, uint32_t idx, uint32_t nr)
+{
+	uint32_t end = idx + nr;
+	int rc = 0;
+
+	for (; rc == 0 && idx < end; idx++)
+		if (job->want[idx / 64] >> (idx % 64) & 1)
+			rc = heap_fault(job->heap, (uint64_t)idx * HEAP_PAGE, HEAP_PAGE);
+	return rc;
+}
+
 /* One of several workers that share a cursor. */
 static int co_fn
 load_worker(void *arg)
@@ -466,6 +536,8 @@ load_worker(void *arg)
 		if (nr == 0)
 			continue;
 		rc = heap_fault(heap, (uint64_t)idx * HEAP_PAGE, (uint64_t)nr * HEAP_PAGE);
+		if (rc != 0)
+			rc = load_asked(job, idx, nr);
 		if (rc != 0) {
 			job->next = heap->page_nr;
 			return rc;

@@ -71,7 +71,8 @@ cpu_seconds(void)
 	       (ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
 }
 
-/* --- operations -------------------------------------------------------------------------------- */
+/* --- operations --------------------------------------------------------------------------------
+ */
 
 static int co_fn
 put(struct scale *s, const struct vos_io *io, int fill)
@@ -288,19 +289,23 @@ files_main(void *arg)
 	heap_stats(s->pool->heap, &h1);
 	each = (double)(h1.used_bytes - h0.used_bytes - s->content) / (nr / PARTS * PARTS);
 	if (rc == 0)
-		printf("files: %llu made, %.0f /s, CPU of the last tenth %.2f times the first's, %.1f B "
+		printf("files: %llu made, %.0f /s, CPU of the last tenth %.2f times the first's, "
+		       "%.1f B "
 		       "of heap each beyond name, inode and content\n",
 		       (unsigned long long)nr, nr / total, cpu[PARTS - 1] / cpu[0], each);
 	if (rc == 0 && s->conf->json != NULL)
-		fprintf(s->conf->json,
-			"{\"group\": \"vos\", \"name\": \"files\", \"value\": %.0f, \"unit\": \"op/s\", "
-			"\"last_to_first\": %.4f, \"last_to_first_cpu\": %.4f, \"heap_bytes\": %.2f}",
-			nr / total, wall[0] / wall[PARTS - 1], cpu[0] / cpu[PARTS - 1], each);
+		fprintf(
+		    s->conf->json,
+		    "{\"group\": \"vos\", \"name\": \"files\", \"value\": %.0f, \"unit\": "
+		    "\"op/s\", "
+		    "\"last_to_first\": %.4f, \"last_to_first_cpu\": %.4f, \"heap_bytes\": %.2f}",
+		    nr / total, wall[0] / wall[PARTS - 1], cpu[0] / cpu[PARTS - 1], each);
 	close_pool(s, true);
 	return rc;
 }
 
-/* --- restart ----------------------------------------------------------------------------------- */
+/* --- restart -----------------------------------------------------------------------------------
+ */
 
 /* The child: fill, tell, and change until killed. */
 static int
@@ -344,20 +349,23 @@ restart_main(void *arg)
 	/* every key is there */
 	for (i = 0; rc == 0 && i < s->conf->nr; i += s->conf->nr / 1000 + 1)
 		rc = get_key(s, i);
-	printf("restart: %llu keys, first answer after %.3f s (open %.3f s), of which replay %.3f s for "
+	printf("restart: %llu keys, first answer after %.3f s (open %.3f s), of which replay %.3f "
+	       "s for "
 	       "%.1f MiB of log (%.2f GB/s)\n",
 	       (unsigned long long)s->conf->nr, first_s, open_s, replay_s,
 	       h.replay_bytes / 1048576.0, h.replay_bytes / 1e9 / replay_s);
 	if (s->conf->json != NULL)
-		fprintf(s->conf->json,
-			"{\"group\": \"vos\", \"name\": \"restart\", \"value\": %.4f, \"unit\": \"s\", "
-			"\"replay_s\": %.4f, \"replay_bytes\": %llu}",
-			first_s, replay_s, (unsigned long long)h.replay_bytes);
+		fprintf(
+		    s->conf->json,
+		    "{\"group\": \"vos\", \"name\": \"restart\", \"value\": %.4f, \"unit\": \"s\", "
+		    "\"replay_s\": %.4f, \"replay_bytes\": %llu}",
+		    first_s, replay_s, (unsigned long long)h.replay_bytes);
 	close_pool(s, true);
 	return rc;
 }
 
-/* --- frame --------------------------------------------------------------------------------------- */
+/* --- frame ---------------------------------------------------------------------------------------
+ */
 
 static int
 on_xs(const struct scale_conf *conf, int ready_fd, int (*fn)(void *arg))
