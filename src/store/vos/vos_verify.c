@@ -11,6 +11,8 @@
 
 #include "base/log.h"
 
+enum { VERIFY_TRIES = 32 };
+
 /* Growing array of u64 pairs. */
 struct pairs {
 	struct pair {
@@ -745,15 +747,21 @@ int co_fn
 vos_pool_verify(struct vos_pool *pool)
 {
 	struct verify v = {.pool = pool, .heap = pool->heap};
-	int rc;
+	uint64_t seq;
+	int tries = 0, rc;
 
-	do
-		rc = verify_walk(&v);
-	while (heap_retry(pool->heap, &rc));
-	if (rc == 0)
-		rc = verify_usage(&v);
-	if (rc == 0)
-		rc = verify_accounts(&v);
+	do {
+		do
+			rc = verify_walk(&v);
+		while (heap_retry(pool->heap, &rc));
+		seq = heap_change_seq(pool->heap);
+		if (rc == 0)
+			rc = verify_usage(&v);
+		if (rc == 0)
+			rc = verify_accounts(&v);
+		/* loading the allocator's maps may have let background work change something
+		 * between the walk and them */
+	} while (rc == -DER_CSUM && heap_change_seq(pool->heap) != seq && ++tries < VERIFY_TRIES);
 	free(v.accounts);
 	free(v.objs.v);
 	free(v.runs.v);
