@@ -255,7 +255,10 @@ open_pools_there(struct target *t, void *arg)
 	const struct open_pools *op = arg;
 
 	for (uint32_t i = 0; i < op->nr && !t->stopping; i++) {
-		struct pool_shard_conf conf = {.data_thresh = op->pools[i].data_thresh};
+		struct pool_shard_conf conf = {
+		    .data_thresh = op->pools[i].data_thresh,
+		    .read_floor = atomic_load(&t->engine->epoch_ceiling),
+		};
 		struct pool_shard *shard;
 
 		/* A shard that does not open is reported and answers with its error; the others

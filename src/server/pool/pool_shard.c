@@ -147,6 +147,7 @@ shard_vos_open(struct pool_shard *shard, const struct pool_shard_conf *conf)
 	    .name = name,
 	    .data_thresh = conf->data_thresh,
 	    .cache_bytes = conf->cache_bytes,
+	    .ts_floor = conf->read_floor,
 	};
 	int rc;
 

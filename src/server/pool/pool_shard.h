@@ -63,6 +63,7 @@ struct pool_shard_conf {
 	uint64_t nvme_bytes;
 	uint32_t data_thresh;
 	uint64_t cache_bytes; /* 0 = VOS's default */
+	uint64_t read_floor;  /* open: no read before was at an epoch above it */
 };
 /* Make the storage and open it. -DER_EXIST when the shard is in the table. Leaves nothing behind on
  * error. */
