@@ -114,8 +114,9 @@ int co_fn space_frag(struct space *space, struct space_frag *ret_frag);
 /* Discard what has been free for delay_ms, at most bytes_per_s (0: no limit). */
 void space_discard_conf(struct space *space, uint32_t delay_ms, uint64_t bytes_per_s);
 
-/* Is the heap object at off one of the allocator's own? For leak checks. */
-bool space_owns(const struct space *space, uint64_t off);
+/* Calls fn for each heap object of the allocator's own, for leak checks; its first error ends it.
+ * Does not yield: HEAP_MISS. */
+int space_own_objects(const struct space *space, int (*fn)(void *arg, uint64_t off), void *arg);
 
 /* Persistent map against counters and volatile index; fn (may be NULL) gives for each allocated run
  * whether the user knows it, in ascending order, runs cut at group borders. -DER_CSUM on a

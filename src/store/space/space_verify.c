@@ -92,21 +92,21 @@ space_verify(struct space *space, bool (*is_used)(void *arg, uint64_t blk, uint3
 	return v.bad_nr == 0 ? 0 : -DER_CSUM;
 }
 
-bool
-space_owns(const struct space *space, uint64_t off)
+int
+space_own_objects(const struct space *space, int (*fn)(void *arg, uint64_t off), void *arg)
 {
-	uint32_t g;
+	int rc = fn(arg, space->df.table);
 
-	if (off == space->df.table)
-		return true;
-	for (g = 0; g < space->df.group_nr; g++) {
+	for (uint32_t g = 0; rc == 0 && g < space->df.group_nr; g++) {
 		const struct space_group_df *df =
 		    heap_try(space->heap, space_group_df_at(space, g), sizeof(*df));
 
-		if (df != NULL && df->map == off)
-			return true;
+		if (df == NULL)
+			return HEAP_MISS;
+		if (df->map != 0)
+			rc = fn(arg, df->map);
 	}
-	return false;
+	return rc;
 }
 
 /* --- how free space is cut up ---------------------------------------------------------------- */

@@ -715,6 +715,37 @@ test_full_scm(void **state)
 	run_with_pool(full_scm, 8 << 20, 16 << 20);
 }
 
+/* Verification when most of the index, and the maps of the blocks, are not in memory. */
+static int
+cold(struct with_pool *w)
+{
+	struct vos_oid oid = toid(DAOS_OT_MULTI_HASHED, 1);
+	static uint8_t data[30000];
+
+	check_rc(tput(w->cont, oid, 10, 0, skey("large"), "a", NULL, sizeof(data), data,
+		      sizeof(data), NULL),
+		 0);
+	for (uint64_t i = 0; i < 4000; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "k%lu", i);
+		check_rc(
+		    tput(w->cont, oid, 11 + i, 0, skey(name), "a", NULL, 1000, data, 1000, NULL),
+		    0);
+	}
+	w->t.conf.debug_shadow = false;
+	w->t.conf.scm_cache_bytes = 1 << 20;
+	check_rc(reopen(w), 0);
+	check_rc(vos_pool_verify(w->t.pool), 0);
+	return 0;
+}
+
+static void
+test_cold(void **state)
+{
+	run_with_pool(cold, 16 << 20, 16 << 20);
+}
+
 int
 main(void)
 {
@@ -725,6 +756,7 @@ main(void)
 	    cmocka_unit_test(test_arrays),    cmocka_unit_test(test_conditions),
 	    cmocka_unit_test(test_history),   cmocka_unit_test(test_listings),
 	    cmocka_unit_test(test_full_nvme), cmocka_unit_test(test_full_scm),
+	    cmocka_unit_test(test_cold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

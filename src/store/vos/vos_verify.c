@@ -647,8 +647,6 @@ obj_is_used(void *arg, uint64_t off, uint32_t size)
 	struct usage *u = arg;
 	struct pair key = {.a = off}, *found;
 
-	if (u->v->pool->space != NULL && space_owns(u->v->pool->space, off))
-		return true;
 	found = u->v->objs.nr == 0
 		    ? NULL
 		    : bsearch(&key, u->v->objs.v, u->v->objs.nr, sizeof(key), first_cmp);
@@ -731,6 +729,14 @@ verify_accounts(const struct verify *v)
 }
 
 static int
+add_own(void *arg, uint64_t off)
+{
+	struct verify *v = arg;
+
+	return pairs_add(&v->objs, off, 0);
+}
+
+static int
 verify_walk(struct verify *v)
 {
 	int rc;
@@ -739,7 +745,9 @@ verify_walk(struct verify *v)
 	v->runs.nr = 0;
 	v->exts.nr = 0;
 	v->account_nr = 0;
-	rc = verify_conts(v);
+	rc = v->pool->space != NULL ? space_own_objects(v->pool->space, add_own, v) : 0;
+	if (rc == 0)
+		rc = verify_conts(v);
 	return rc != 0 ? rc : no_double_use(v);
 }
 
