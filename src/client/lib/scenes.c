@@ -995,7 +995,7 @@ scene_nosys(void **state)
 
 	assert_int_equal(daos_tx_open(scene.coh, &th, 0, NULL), -DER_NOSYS);
 	assert_int_equal(daos_cont_create_snap(scene.coh, &epoch, NULL, NULL), -DER_NOSYS);
-	oid.hi = (uint64_t)OR_RP_2 << OID_FMT_CLASS_SHIFT | 1ull << OID_FMT_META_SHIFT;
+	oid.hi = (uint64_t)OR_RS_2P1 << OID_FMT_CLASS_SHIFT | 1ull << OID_FMT_META_SHIFT;
 	assert_true(daos_obj_open(scene.coh, oid, DAOS_OO_RW, &oh, NULL) < 0);
 	oh = scene_open_obj(DAOS_OT_MULTI_HASHED, OC_S1);
 	scene_one_single(&o, "d", "a", "v", 1);
