@@ -123,6 +123,12 @@ const void *heap_addr(const struct heap *heap, uint64_t off);
 /* Address of [off, off+len) or NULL when part of it is not resident (return HEAP_MISS) or when the
  * range is not inside the region (damaged pointer: heap_retry() then gives -DER_CSUM). len > 0. */
 void *heap_try(struct heap *heap, uint64_t off, uint32_t len);
+/* The same for a structure, which no offset but a multiple of 8 can hold: others are damage. */
+static inline void *
+heap_try_df(struct heap *heap, uint64_t off, uint32_t len)
+{
+	return heap_try(heap, off % 8 == 0 ? off : 0, len);
+}
 
 /* The other way round: the offset of an address inside the region. */
 uint64_t heap_off(const struct heap *heap, const void *ptr);

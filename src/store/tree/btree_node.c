@@ -110,7 +110,7 @@ long_key(struct bt_op *op, const uint8_t *cell, const struct btree_key_df **ret_
 	uint64_t off = cell_long(op, cell);
 	const struct btree_key_df *key;
 
-	key = heap_try(op->heap, off, sizeof(*key));
+	key = heap_try_df(op->heap, off, sizeof(*key));
 	if (key == NULL)
 		return HEAP_MISS;
 	if (key->len > BTREE_KEY_MAX)
@@ -304,7 +304,7 @@ bt_child(const struct bt_op *op, const struct btree_node_df *node, uint32_t pos)
 int
 bt_node_get(struct bt_op *op, uint64_t off, uint32_t level, struct btree_node_df **ret_node)
 {
-	struct btree_node_df *node = heap_try(op->heap, off, sizeof(*node));
+	struct btree_node_df *node = heap_try_df(op->heap, off, sizeof(*node));
 
 	if (node == NULL)
 		return HEAP_MISS;

@@ -139,7 +139,7 @@ one_get(const struct vos_seg_iter *it, struct vos_seg *ret_seg)
 
 	if (it->folded)
 		return vos_fold_seg(it->heap, it->one, ret_seg);
-	one = heap_try(it->heap, it->one, sizeof(*one));
+	one = heap_try_df(it->heap, it->one, sizeof(*one));
 	if (one == NULL)
 		return HEAP_MISS;
 	ret_seg->start = one->start;
@@ -210,7 +210,7 @@ one_to_tree(struct vos_tx *t, const struct vos_krec *k, uint64_t *ret_root)
 	struct btree_key key;
 	int rc;
 
-	one = heap_try(t->heap, off, sizeof(*one));
+	one = heap_try_df(t->heap, off, sizeof(*one));
 	if (one == NULL)
 		return HEAP_MISS;
 	rc = heap_alloc(t->tx, BTREE_ROOT_BYTES, 0, ret_root);
@@ -259,7 +259,7 @@ vos_seg_put(struct vos_tx *t, uint64_t akey, const struct vos_seg *seg)
 	case 0:
 		return one_make(t, akey, seg);
 	case VOS_CHILD_ONE:
-		one = heap_try(t->heap, off, sizeof(*one));
+		one = heap_try_df(t->heap, off, sizeof(*one));
 		if (one == NULL)
 			return HEAP_MISS;
 		if (one->start == seg->start)
@@ -424,7 +424,7 @@ stack_push(struct vos_tx *t, struct vos_seg *seg, const struct vos_punches *p,
 		if (rc != 0)
 			return rc;
 		if (newer_off != 0) {
-			above = heap_try(t->heap, newer_off, sizeof(*above));
+			above = heap_try_df(t->heap, newer_off, sizeof(*above));
 			if (above == NULL)
 				return HEAP_MISS;
 		}

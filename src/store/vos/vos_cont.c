@@ -27,7 +27,7 @@ cont_find(struct vos_pool *pool, const uuid_t uuid, uint64_t *ret_off)
 	if (rc != 0)
 		return rc;
 	*ret_off = *(uint64_t *)heap_ptr(pool->heap, val);
-	df = heap_try(pool->heap, *ret_off, sizeof(*df));
+	df = heap_try_df(pool->heap, *ret_off, sizeof(*df));
 	if (df == NULL)
 		return HEAP_MISS;
 	if (memcmp(df->uuid, uuid, sizeof(uuid_t)) != 0) {
@@ -121,7 +121,7 @@ keep_load(struct vos_pool *pool, const struct vos_cont_df *df, uint64_t **ret_ke
 	*ret_nr = 0;
 	if (df->keep == 0)
 		return 0;
-	k = heap_try(pool->heap, df->keep, sizeof(*k));
+	k = heap_try_df(pool->heap, df->keep, sizeof(*k));
 	if (k == NULL)
 		return HEAP_MISS;
 	if (k->nr > HEAP_ALLOC_MAX / sizeof(uint64_t))
@@ -402,7 +402,7 @@ max_epoch(struct vos_pool *pool, uint64_t *ret_max)
 		rc = btree_cursor_get(&cur, NULL, &val);
 		if (rc != 0)
 			break;
-		df = heap_try(pool->heap, *(uint64_t *)heap_ptr(pool->heap, val), sizeof(*df));
+		df = heap_try_df(pool->heap, *(uint64_t *)heap_ptr(pool->heap, val), sizeof(*df));
 		if (df == NULL) {
 			rc = HEAP_MISS;
 			break;

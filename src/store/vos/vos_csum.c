@@ -57,7 +57,7 @@ vos_sums_get(struct heap *heap, const struct vos_cont *cont, const struct vos_ve
 	case SUM_HERE:
 		break;
 	case SUM_OBJECT:
-		df = heap_try(heap, off, sizeof(*df));
+		df = heap_try_df(heap, off, sizeof(*df));
 		if (df == NULL)
 			return HEAP_MISS;
 		ret_sums->pre = df->pre;
@@ -188,7 +188,7 @@ vos_span_get(struct heap *heap, const struct vos_ver_df *ver, uint64_t start, ui
 	uint8_t kind = ver->kind;
 
 	if (kind == VOS_VER_COUNTED) {
-		const struct vos_ext_df *ext = heap_try(heap, addr, sizeof(*ext));
+		const struct vos_ext_df *ext = heap_try_df(heap, addr, sizeof(*ext));
 
 		if (ext == NULL)
 			return HEAP_MISS;

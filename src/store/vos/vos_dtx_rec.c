@@ -451,7 +451,7 @@ vos_body_store(struct vos_tx *t, const uint8_t *body, uint32_t bytes, uint64_t *
 static int
 body_at(struct heap *heap, uint64_t off, const struct vos_body_df **ret_df)
 {
-	const struct vos_body_df *df = heap_try(heap, off, sizeof(*df));
+	const struct vos_body_df *df = heap_try_df(heap, off, sizeof(*df));
 
 	if (df == NULL)
 		return HEAP_MISS;
@@ -511,7 +511,7 @@ vos_body_free(struct vos_tx *t, uint64_t off)
 	int rc = 0;
 
 	for (; rc == 0 && off != 0; off = next) {
-		df = heap_try(t->heap, off, sizeof(*df));
+		df = heap_try_df(t->heap, off, sizeof(*df));
 		if (df == NULL)
 			return HEAP_MISS;
 		next = df->next;

@@ -311,7 +311,7 @@ fetch_storage(struct vos_fetch *f, const struct vos_ver_df *ver, uint64_t off, u
 	const void *src;
 
 	if (kind == VOS_VER_COUNTED) {
-		const struct vos_ext_df *ext = heap_try(heap, addr, sizeof(*ext));
+		const struct vos_ext_df *ext = heap_try_df(heap, addr, sizeof(*ext));
 
 		if (ext == NULL)
 			return HEAP_MISS;

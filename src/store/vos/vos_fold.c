@@ -94,7 +94,7 @@ damaged(uint64_t off)
 int
 vos_fold_get(struct heap *heap, uint64_t off, struct vos_fold *ret_f)
 {
-	const struct vos_fold_df *df = heap_try(heap, off, sizeof(*df));
+	const struct vos_fold_df *df = heap_try_df(heap, off, sizeof(*df));
 	const uint8_t *sum;
 	uint32_t at, len;
 

@@ -42,7 +42,7 @@ head_off(uint64_t older)
 static int
 head_get(struct heap *heap, uint64_t older, struct vos_hist_df **ret_head)
 {
-	struct vos_hist_df *head = heap_try(heap, head_off(older), sizeof(*head));
+	struct vos_hist_df *head = heap_try_df(heap, head_off(older), sizeof(*head));
 
 	if (head == NULL)
 		return HEAP_MISS;
@@ -91,7 +91,7 @@ item_get(const struct vos_hist *h, uint64_t off, struct vos_ord *ret_ord, uint64
 		*ret_older = sv.older;
 		return 0;
 	}
-	ver = heap_try(h->heap, off, sizeof(*ver));
+	ver = heap_try_df(h->heap, off, sizeof(*ver));
 	if (ver == NULL)
 		return HEAP_MISS;
 	*ret_ord = vos_ver_ord(ver);

@@ -544,7 +544,7 @@ struct cont_at {
 static int
 cont_read(struct heap *heap, uint64_t off, struct vos_cont_df *ret)
 {
-	const struct vos_cont_df *df = heap_try(heap, off, sizeof(*df));
+	const struct vos_cont_df *df = heap_try_df(heap, off, sizeof(*df));
 
 	if (df == NULL)
 		return HEAP_MISS;

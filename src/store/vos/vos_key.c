@@ -60,7 +60,7 @@ child_off(uint64_t child)
 static int
 key_at(struct heap *heap, uint64_t off, enum vos_key_kind kind, struct vos_key_df **ret_k)
 {
-	struct vos_key_df *k = heap_try(heap, off, sizeof(*k));
+	struct vos_key_df *k = heap_try_df(heap, off, sizeof(*k));
 
 	if (k == NULL)
 		return HEAP_MISS;

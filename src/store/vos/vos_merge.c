@@ -231,7 +231,7 @@ window_add(const struct vos_trim *trim, struct window *w, const struct vos_seg *
 			return 0;
 		*v = (struct mver){.df = ver, .off = off};
 		if (ver.kind == VOS_VER_COUNTED) {
-			const struct vos_ext_df *ext = heap_try(heap, ver.addr, sizeof(*ext));
+			const struct vos_ext_df *ext = heap_try_df(heap, ver.addr, sizeof(*ext));
 
 			if (ext == NULL)
 				return HEAP_MISS;

@@ -72,7 +72,7 @@ root_init(struct heap_tx *tx, void *arg)
 	const struct vos_pool_conf *conf = arg;
 	struct heap *heap = heap_tx_heap(tx);
 	uint64_t off = heap_root(heap);
-	struct vos_pool_df *df = heap_try(heap, off, sizeof(*df));
+	struct vos_pool_df *df = heap_try_df(heap, off, sizeof(*df));
 	int rc;
 
 	if (df == NULL)

@@ -468,7 +468,7 @@ trim_seg_long(struct walk *w, uint64_t akey, struct vos_seg *seg, const struct v
 	rc = vos_hist_first(w->t->heap, h.older, &off);
 	if (rc == 0)
 		rc = vos_hist_remove(w->t, &h, 0, off);
-	next = rc == 0 ? heap_try(w->t->heap, off, sizeof(*next)) : NULL;
+	next = rc == 0 ? heap_try_df(w->t->heap, off, sizeof(*next)) : NULL;
 	if (next == NULL)
 		return rc != 0 ? rc : HEAP_MISS;
 	seg->df.ver = *next;
@@ -612,7 +612,7 @@ merge_worth(struct walk *w, uint64_t akey, bool *ret_worth)
 	*ret_worth = k.tag == VOS_CHILD_TREE;
 	if (k.tag != VOS_CHILD_ONE)
 		return 0;
-	one = heap_try(w->t->heap, k.child, sizeof(*one));
+	one = heap_try_df(w->t->heap, k.child, sizeof(*one));
 	if (one == NULL)
 		return HEAP_MISS;
 	*ret_worth = one->seg.ver.kind == VOS_VER_COUNTED;

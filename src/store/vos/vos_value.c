@@ -30,7 +30,7 @@ payload_bytes(const struct vos_sv_df *sv)
 static int
 sv_at(struct heap *heap, uint64_t off, struct vos_sv_df **ret_sv)
 {
-	struct vos_sv_df *sv = heap_try(heap, off, sizeof(*sv));
+	struct vos_sv_df *sv = heap_try_df(heap, off, sizeof(*sv));
 
 	if (sv == NULL)
 		return HEAP_MISS;

@@ -32,7 +32,7 @@ blocks_free(struct vos_tx *t, uint64_t blk, uint64_t blk_nr)
 static int
 ext_put(struct vos_tx *t, uint64_t off)
 {
-	struct vos_ext_df *ext = heap_try(t->heap, off, sizeof(*ext));
+	struct vos_ext_df *ext = heap_try_df(t->heap, off, sizeof(*ext));
 	int rc;
 
 	if (ext == NULL)
@@ -99,7 +99,7 @@ ver_to_counted(struct vos_tx *t, struct vos_ver_df *ver, uint64_t bytes)
 static int
 ext_get(struct vos_tx *t, uint64_t off)
 {
-	struct vos_ext_df *ext = heap_try(t->heap, off, sizeof(*ext));
+	struct vos_ext_df *ext = heap_try_df(t->heap, off, sizeof(*ext));
 	int rc;
 
 	if (ext == NULL)

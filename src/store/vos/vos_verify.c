@@ -497,7 +497,7 @@ account_begin(struct verify *v, uint64_t off, const struct vos_cont_df *df)
 static int
 verify_cont_in(struct verify *v, uint64_t off)
 {
-	const struct vos_cont_df *df = heap_try(v->heap, off, sizeof(*df));
+	const struct vos_cont_df *df = heap_try_df(v->heap, off, sizeof(*df));
 	const struct vos_keep_df *keep;
 	uint64_t i;
 	int rc;
@@ -512,7 +512,7 @@ verify_cont_in(struct verify *v, uint64_t off)
 	if (rc == 0)
 		rc = saw_obj(v, off);
 	if (rc == 0 && df->keep != 0) {
-		keep = heap_try(v->heap, df->keep, sizeof(*keep));
+		keep = heap_try_df(v->heap, df->keep, sizeof(*keep));
 		if (keep == NULL ||
 		    heap_try(v->heap, df->keep, sizeof(*keep) + keep->nr * 8) == NULL)
 			return HEAP_MISS;
@@ -567,7 +567,7 @@ verify_conts(struct verify *v)
 	if (rc != -DER_NONEXIST)
 		return rc;
 	for (rc = 0, off = pool->df->dying; rc == 0 && off != 0;) {
-		const struct vos_cont_df *df = heap_try(v->heap, off, sizeof(*df));
+		const struct vos_cont_df *df = heap_try_df(v->heap, off, sizeof(*df));
 
 		if (df == NULL)
 			return HEAP_MISS;
@@ -590,7 +590,7 @@ verify_exts(struct verify *v)
 	pairs_sort(&v->exts);
 	for (i = 0; i < v->exts.nr; i += users) {
 		uint64_t off = v->exts.v[i].a;
-		const struct vos_ext_df *ext = heap_try(v->heap, off, sizeof(*ext));
+		const struct vos_ext_df *ext = heap_try_df(v->heap, off, sizeof(*ext));
 
 		if (ext == NULL)
 			return HEAP_MISS;

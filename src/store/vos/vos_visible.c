@@ -20,7 +20,7 @@ vos_punches_get(struct heap *heap, const struct vos_krec *k, const struct vos_pu
 	*ret_list = NULL;
 	if (k->punch == 0)
 		return 0;
-	list = heap_try(heap, k->punch, sizeof(*list));
+	list = heap_try_df(heap, k->punch, sizeof(*list));
 	if (list == NULL)
 		return HEAP_MISS;
 	if (list->nr > list->cap || list->cap > HEAP_ALLOC_MAX / sizeof(list->ord[0]))
