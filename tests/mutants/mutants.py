@@ -123,7 +123,7 @@ MUTANTS = [
     ("dirty pages may be dropped from memory", PG,
      "if (page->dirty || page->writing || page->pin_nr > 0)", "if (page->writing || page->pin_nr > 0)", "heap;vos_model"),
     ("pages loaded for the log may be dropped before it is applied", PG,
-     "if (heap->conf.resident_max != 0 && !heap->replaying &&", "if (heap->conf.resident_max != 0 &&", "heap"),
+     "return heap->conf.resident_max != 0 && !heap->replaying &&", "return heap->conf.resident_max != 0 &&", "heap"),
     ("pages being written may be dropped from memory", PG,
      "if (page->dirty || page->writing || page->pin_nr > 0)", "if (page->dirty || page->pin_nr > 0)",
      "heap;heap_crash;points scm"),
