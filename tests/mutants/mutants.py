@@ -309,7 +309,3 @@ MUTANTS = [
      "if (trim->mode == VOS_TRIM_ABOVE) return epoch > trim->below;", "if (trim->mode == VOS_TRIM_ABOVE) return false;",
      "vos_dtx_model"),
 ]
-
-# Each of these is a test that has yet to be written.
-NOT_CAUGHT_YET = {
-}
