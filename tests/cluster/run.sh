@@ -203,7 +203,7 @@ storage_query() { # what dmg says of the NVMe tier is what lies in it
 }
 idle() { # under 1 % of one core in total, under 64 MiB per engine
 	local pids p before after rss
-	sleep 12 # caches are given back after a while
+	sleep 45 # aggregation looks once more at what was written, caches are given back
 	pids="$(engines) $(cat "$work/sys/run/daos_server.pid") $(cat "$work/sys/run/daos_agent.pid") $(pgrep -f -- "-m $mnt ")"
 	ticks() { local t=0 u; for p in $pids; do u=$(awk '{print $14 + $15}' "/proc/$p/stat"); t=$((t + u)); done; echo $t; }
 	before=$(ticks)
