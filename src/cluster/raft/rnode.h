@@ -21,7 +21,7 @@ struct xs;
 
 enum {
 	RNODE_ELECTION_MS = 300, /* and up to twice that: drawn anew each time */
-	RNODE_HEARTBEAT_MS = 50,
+	RNODE_HEARTBEAT_MS = 75,
 	RNODE_SNAPSHOT_EVERY = 4096, /* entries */
 	RNODE_SNAPSHOT_TRAILING = 512,
 	RNODE_SERVERS_MAX = 16,
