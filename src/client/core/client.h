@@ -130,7 +130,8 @@ int ctx_ms(struct ctx *ctx, struct ms_conn **ret_ms);
 int ctx_peer(struct ctx *ctx, uint32_t rank, const char *uri, uint32_t tag,
 	     struct rpc_peer **ret_peer);
 
-/* Nobody answered there just now: for a second, whoever has a choice had better ask elsewhere. */
+/* Nobody answered there just now: for a second, and twice as long each time that it happens again
+ * within a minute, whoever has a choice had better ask elsewhere. */
 void ctx_peer_doubt(struct ctx *ctx, uint32_t rank, uint32_t tag);
 bool ctx_peer_doubted(struct ctx *ctx, uint32_t rank, uint32_t tag);
 

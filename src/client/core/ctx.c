@@ -31,9 +31,10 @@ struct ctx_peer {
 	uint32_t tag;
 	struct rpc_peer *peer;
 	uint64_t doubt_ns;     /* until then */
+	uint64_t doubt_ms;     /* the length of that */
 	char uri[RPC_URI_MAX]; /* of tag 0 */
 };
-enum { DOUBT_MS = 1000 };
+enum { DOUBT_MS = 1000, DOUBT_MAX_MS = 32000, DOUBT_OVER_MS = 60000 };
 
 static void ctx_sweep(struct xs_msg *msg);
 
@@ -159,9 +160,15 @@ void
 ctx_peer_doubt(struct ctx *ctx, uint32_t rank, uint32_t tag)
 {
 	struct ctx_peer *cp = peer_find(ctx, rank, tag);
+	uint64_t now = xs_now_ns(ctx->xs);
 
-	if (cp != NULL)
-		cp->doubt_ns = xs_now_ns(ctx->xs) + DOUBT_MS * 1000000ull;
+	if (cp == NULL)
+		return;
+	if (cp->doubt_ms == 0 || now > cp->doubt_ns + DOUBT_OVER_MS * 1000000ull)
+		cp->doubt_ms = DOUBT_MS;
+	else if (cp->doubt_ns < now && cp->doubt_ms < DOUBT_MAX_MS)
+		cp->doubt_ms *= 2;
+	cp->doubt_ns = now + cp->doubt_ms * 1000000;
 }
 
 bool

@@ -341,12 +341,15 @@ obj_keep_punch_handle(struct rpc_in *in, void *arg)
 
 /* --- reads --- */
 
-void
-obj_read_order_init(struct obj_read_order *ro)
+const struct vos_order *
+obj_read_order(struct obj_read_order *ro, daos_obj_id_t oid)
 {
+	if (!dtx_redundant(oid))
+		return NULL;
 	ro->conflict = (struct vos_conflict){0};
 	ro->order = (struct vos_order){.ignore = ro->ignore, .conflict = &ro->conflict};
 	ro->rounds = 0;
+	return &ro->order;
 }
 
 bool co_fn

@@ -66,8 +66,8 @@ int co_fn obj_punch_lead(struct obj_svc *svc, struct rpc_in *in, const struct ob
 void obj_keep_update_handle(struct rpc_in *in, void *arg);
 void obj_keep_punch_handle(struct rpc_in *in, void *arg);
 
-/* A read that may meet intents: pass order to VOS, and do it again as long as obj_read_again() says
- * so. */
+/* A read that may meet intents: pass the order to VOS (NULL for objects that have none), and do it
+ * again as long as obj_read_again() says so. */
 enum { OBJ_IGNORE_MAX = 64 };
 struct obj_read_order {
 	struct vos_order order;
@@ -75,7 +75,7 @@ struct obj_read_order {
 	struct vos_dtx_id ignore[OBJ_IGNORE_MAX];
 	uint32_t rounds;
 };
-void obj_read_order_init(struct obj_read_order *ro);
+const struct vos_order *obj_read_order(struct obj_read_order *ro, daos_obj_id_t oid);
 bool co_fn obj_read_again(struct obj_svc *svc, struct cont_shard *cont, struct obj_read_order *ro,
 			  int *rc);
 

@@ -292,8 +292,7 @@ list_run(struct obj_svc *svc, struct cont_shard *cont, const struct obj_list *m,
 	} else {
 		struct obj_read_order ro;
 
-		obj_read_order_init(&ro);
-		list.order = &ro.order;
+		list.order = obj_read_order(&ro, m->head.oid);
 		do {
 			memcpy(&anchor, m->anchor, sizeof(anchor));
 			out->rep.nr = 0;
@@ -381,8 +380,7 @@ query_run(struct obj_svc *svc, struct cont_shard *cont, const struct obj_query *
 		return rc;
 	if (m->query_flags & DAOS_GET_AKEY)
 		d_iov_set(&akey, &akey_num, sizeof(akey_num));
-	obj_read_order_init(&ro);
-	q.order = &ro.order;
+	q.order = obj_read_order(&ro, m->head.oid);
 	do {
 		if (m->query_flags == 0) /* only the newest change is asked for */
 			rc = vos_obj_max_epoch(vos, &q.oid, &q.max_epoch);

@@ -519,8 +519,7 @@ fetch_serve(struct obj_svc *svc, struct rpc_in *in, const struct obj_rw *m, stru
 	rc = out_init(&out, m->iod_nr, m->rw_flags & OBJ_RW_RECX);
 	if (rc == 0)
 		rc = cont_vos(cont, false, &vos);
-	obj_read_order_init(&ro);
-	io.order = &ro.order;
+	io.order = obj_read_order(&ro, m->head.oid);
 	do {
 		if (rc == 0 && vos != NULL)
 			rc = vos_fetch_begin(vos, &io, flags, &f);
