@@ -282,6 +282,25 @@ sim_event_at(struct sim *sim, struct sim_event *ev, uint64_t at_ns)
 	event_up(sim, ++sim->event_nr, ev);
 }
 
+static void
+delay_over(struct sim_event *ev)
+{
+	co_future_complete(ev->arg, 0);
+}
+
+void co_fn
+sim_delay(struct sim *sim, uint64_t ns)
+{
+	struct co_future over;
+	struct sim_event ev = {.fn = delay_over, .arg = &over};
+
+	if (sim == NULL)
+		return;
+	co_future_init(&over);
+	sim_event_at(sim, &ev, sim_now_ns(sim) + ns / 2 + sim_rand_below(sim, ns + 1));
+	co_future_wait(&over, 0);
+}
+
 void
 sim_event_cancel(struct sim *sim, struct sim_event *ev)
 {

@@ -53,6 +53,9 @@ struct sim_event {
 	void *arg;
 };
 void sim_event_at(struct sim *sim, struct sim_event *ev, uint64_t at_ns);
+/* Let the calling coroutine's operation take its time: half to one and a half of ns. Nothing
+ * without a simulator (NULL). */
+void co_fn sim_delay(struct sim *sim, uint64_t ns);
 void sim_event_cancel(struct sim *sim, struct sim_event *ev);
 
 /*

@@ -416,30 +416,6 @@ struct cdir {
 	struct crash_disk *disk;
 };
 
-struct delay {
-	struct sim_event ev;
-	struct co_future done;
-};
-
-static void
-delay_over(struct sim_event *ev)
-{
-	co_future_complete(&((struct delay *)ev->arg)->done, 0);
-}
-
-static void co_fn
-delay(struct crash_disk *disk, uint64_t ns)
-{
-	struct delay d = {.ev = {.fn = delay_over, .arg = &d}};
-
-	if (disk->sim == NULL)
-		return;
-	co_future_init(&d.done);
-	sim_event_at(disk->sim, &d.ev,
-		     sim_now_ns(disk->sim) + ns / 2 + sim_rand_below(disk->sim, ns + 1));
-	co_future_wait(&d.done, 0);
-}
-
 static struct cdev *
 to_cdev(struct dev *dev)
 {
@@ -456,7 +432,7 @@ cdev_readv(struct dev *dev, uint64_t off, const struct iovec *iov, int iov_nr)
 	rc = begin_op(cd->disk);
 	if (rc != 0)
 		return rc;
-	delay(cd->disk, READ_NS);
+	sim_delay(cd->disk->sim, READ_NS);
 	/* Blocks never written are not even looked at: most of a log is. */
 	for (i = 0; i < iov_nr; i++) {
 		for (done = 0; done < iov[i].iov_len; done += DEV_BLOCK, off += DEV_BLOCK) {
@@ -497,7 +473,7 @@ cdev_writev(struct dev *dev, uint64_t off, const struct iovec *iov, int iov_nr, 
 						.off = off,
 						.len = len,
 						.data = disk->journal != NULL ? data : NULL});
-	delay(disk, WRITE_NS);
+	sim_delay(disk->sim, WRITE_NS);
 	if (!disk->off) {
 		/* the buffer must stay unchanged while the write is under way */
 		for (done = 0; done < len; done += DEV_BLOCK) {
@@ -526,7 +502,7 @@ cdev_sync(struct dev *dev)
 	rc = begin_op(cd->disk);
 	if (rc != 0)
 		return rc;
-	delay(cd->disk, SYNC_NS);
+	sim_delay(cd->disk->sim, SYNC_NS);
 	if (cd->disk->off)
 		return -DER_SHUTDOWN;
 	add_event(cd->disk->journal,
@@ -608,7 +584,7 @@ cdir_create(struct dev_dir *dir, struct xs *xs, const char *name, uint64_t size,
 						.off = size,
 						.data = must(strdup(name))});
 	*ret_dev = file_open(disk, file);
-	delay(disk, SYNC_NS);
+	sim_delay(disk->sim, SYNC_NS);
 	return 0;
 }
 

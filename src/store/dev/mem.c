@@ -82,33 +82,6 @@ struct mem_dir {
 	struct mem_disk *disk;
 };
 
-/* --- time ------------------------------------------------------------------------------------ */
-
-struct delay {
-	struct sim_event ev;
-	struct co_future done;
-};
-
-static void
-delay_over(struct sim_event *ev)
-{
-	co_future_complete(&((struct delay *)ev->arg)->done, 0);
-}
-
-/* Let an operation take its time; half to one and a half of ns. */
-static void co_fn
-delay(struct mem_disk *disk, uint64_t ns)
-{
-	struct delay d = {.ev = {.fn = delay_over, .arg = &d}};
-
-	if (disk->sim == NULL)
-		return;
-	co_future_init(&d.done);
-	sim_event_at(disk->sim, &d.ev,
-		     sim_now_ns(disk->sim) + ns / 2 + sim_rand_below(disk->sim, ns + 1));
-	co_future_wait(&d.done, 0);
-}
-
 /* --- counting and faults --------------------------------------------------------------------- */
 
 /* Count one operation that changes the disk. -DER_SHUTDOWN when the power is or goes off with it.
@@ -236,7 +209,7 @@ mem_readv(struct dev *dev, uint64_t off, const struct iovec *iov, int iov_nr)
 	pthread_mutex_lock(&disk->lock);
 	rc = count_read(disk);
 	pthread_mutex_unlock(&disk->lock);
-	delay(disk, disk->read_ns);
+	sim_delay(disk->sim, disk->read_ns);
 	if (rc != 0)
 		return rc;
 	pthread_mutex_lock(&disk->lock);
@@ -274,7 +247,7 @@ mem_writev(struct dev *dev, uint64_t off, const struct iovec *iov, int iov_nr, u
 			rc = -DER_NOMEM;
 	}
 	pthread_mutex_unlock(&disk->lock);
-	delay(disk, disk->write_ns);
+	sim_delay(disk->sim, disk->write_ns);
 	if (rc != 0)
 		return rc;
 	pthread_mutex_lock(&disk->lock);
@@ -307,7 +280,7 @@ mem_sync(struct dev *dev)
 	rc = count_write(disk);
 	upto = disk->done_seq;
 	pthread_mutex_unlock(&disk->lock);
-	delay(disk, disk->sync_ns);
+	sim_delay(disk->sim, disk->sync_ns);
 	pthread_mutex_lock(&disk->lock);
 	if (disk->stopped)
 		rc = -DER_SHUTDOWN;
@@ -354,7 +327,7 @@ mem_discard(struct dev *dev, uint64_t off, uint64_t len)
 	was_on = !disk->stopped;
 	rc = count_write(disk);
 	pthread_mutex_unlock(&disk->lock);
-	delay(disk, disk->sync_ns);
+	sim_delay(disk->sim, disk->sync_ns);
 	pthread_mutex_lock(&disk->lock);
 	if (was_on && disk->stopped)
 		punch(md->file, off, len / 2 / DEV_SECTOR * DEV_SECTOR);
@@ -524,7 +497,7 @@ mem_dir_create(struct dev_dir *dir, struct xs *xs, const char *name, uint64_t si
 	pthread_mutex_lock(&disk->lock);
 	rc = create_locked(disk, name, size, ret_dev);
 	pthread_mutex_unlock(&disk->lock);
-	delay(disk, disk->sync_ns);
+	sim_delay(disk->sim, disk->sync_ns);
 	return rc;
 }
 
