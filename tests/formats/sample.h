@@ -9,27 +9,10 @@
 
 #include "runtime/xs.h"
 #include "store/dev/dev.h"
+#include "store/test_check.h"
 
 #define SAMPLE_POOL   "5a5a5a5a-0000-4000-8000-000000000001"
 #define SAMPLE_TARGET SAMPLE_POOL ".0"
-
-/* In coroutines: say what is not true, and give up. */
-#define check(cond)                                                                                \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #cond);       \
-			return -DER_MISC;                                                          \
-		}                                                                                  \
-	} while (0)
-#define check_rc(expr, want)                                                                       \
-	do {                                                                                       \
-		int check_rc_ = (expr);                                                            \
-		if (check_rc_ != (want)) {                                                         \
-			fprintf(stderr, "%s:%d: %s gives %d, expected %d\n", __FILE__, __LINE__,   \
-				#expr, check_rc_, (want));                                         \
-			return -DER_MISC;                                                          \
-		}                                                                                  \
-	} while (0)
 
 /* Making leaves the files as a crash would; checking runs over an overlay. */
 int co_fn target_make(struct dev_dir *dir, struct xs *xs);

@@ -14,6 +14,7 @@
 #include <daos_prop.h>
 
 #include "runtime/xs.h"
+#include "store/test_check.h"
 #include "store/dev/dev.h"
 #include "store/vos/vos.h"
 
@@ -62,24 +63,6 @@ tpool_run(struct tpool *t, int (*fn)(void *arg), void *arg)
 {
 	assert_int_equal(xs_call(t->xs, fn, arg), 0);
 }
-
-/* Inside coroutines: a failed assertion must not jump across stacks, so report and return. */
-#define check(cond)                                                                                \
-	do {                                                                                       \
-		if (!(cond)) {                                                                     \
-			fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #cond);       \
-			return -DER_MISC;                                                          \
-		}                                                                                  \
-	} while (0)
-#define check_rc(expr, want)                                                                       \
-	do {                                                                                       \
-		int check_rc_ = (expr);                                                            \
-		if (check_rc_ != (want)) {                                                         \
-			fprintf(stderr, "%s:%d: %s gives %d, expected %d\n", __FILE__, __LINE__,   \
-				#expr, check_rc_, (want));                                         \
-			return -DER_MISC;                                                          \
-		}                                                                                  \
-	} while (0)
 
 static inline daos_key_t
 skey(const char *s)

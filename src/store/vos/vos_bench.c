@@ -138,23 +138,6 @@ place(const struct bench_case *c, uint64_t n, uint64_t epoch, struct place *p)
 	};
 }
 
-static int co_fn
-put(struct bench *b, const struct vos_io *io, int fill)
-{
-	const struct iovec *iov;
-	struct vos_update *up;
-	uint32_t i, nr;
-	int rc;
-
-	rc = vos_update_begin(b->cont, io, &up);
-	if (rc != 0)
-		return rc;
-	iov = vos_update_iov(up, 0, &nr);
-	for (i = 0; i < nr; i++)
-		memset(iov[i].iov_base, fill, iov[i].iov_len);
-	return vos_update_end(up);
-}
-
 /* What a file system does for a new small file: an entry in a directory of 10,000, and its content.
  */
 static int co_fn
@@ -182,7 +165,7 @@ one_file(struct bench *b, uint64_t n)
 	int rc;
 
 	dkey.iov_len = snprintf(name, sizeof(name), "file.%08llu.txt", (unsigned long long)n);
-	rc = put(b, &io, (int)n);
+	rc = bench_put(b->cont, &io, (int)n);
 	if (rc != 0)
 		return rc;
 	io.oid.id = (daos_obj_id_t){.lo = 1 << 20, .hi = (uint64_t)DAOS_OT_ARRAY_BYTE << 56 | n};
@@ -193,7 +176,7 @@ one_file(struct bench *b, uint64_t n)
 	iod.iod_type = DAOS_IOD_ARRAY;
 	iod.iod_size = 1;
 	recx.rx_nr = b->c->size;
-	return put(b, &io, (int)n);
+	return bench_put(b->cont, &io, (int)n);
 }
 
 static int co_fn
@@ -202,7 +185,7 @@ one_update(struct bench *b, uint64_t n)
 	struct place p;
 
 	place(b->c, n, ++b->epoch, &p);
-	return put(b, &p.io, (int)n);
+	return bench_put(b->cont, &p.io, (int)n);
 }
 
 static int co_fn

@@ -75,23 +75,6 @@ cpu_seconds(void)
  */
 
 static int co_fn
-put(struct scale *s, const struct vos_io *io, int fill)
-{
-	const struct iovec *iov;
-	struct vos_update *up;
-	uint32_t i, nr;
-	int rc;
-
-	rc = vos_update_begin(s->cont, io, &up);
-	if (rc != 0)
-		return rc;
-	iov = vos_update_iov(up, 0, &nr);
-	for (i = 0; i < nr; i++)
-		memset(iov[i].iov_base, fill, iov[i].iov_len);
-	return vos_update_end(up);
-}
-
-static int co_fn
 make_file(struct scale *s, uint64_t n)
 {
 	char name[32];
@@ -117,7 +100,7 @@ make_file(struct scale *s, uint64_t n)
 
 	dkey.iov_len = snprintf(name, sizeof(name), "file.%08llu.txt", (unsigned long long)n);
 	s->content += dkey.iov_len + INODE_BYTES + CONTENT_BYTES;
-	rc = put(s, &io, (int)n);
+	rc = bench_put(s->cont, &io, (int)n);
 	if (rc != 0)
 		return rc;
 	io.oid.id = (daos_obj_id_t){.lo = 1 << 20, .hi = (uint64_t)DAOS_OT_ARRAY_BYTE << 56 | n};
@@ -127,7 +110,7 @@ make_file(struct scale *s, uint64_t n)
 	iod.iod_name = (daos_key_t){.iov_buf = "0", .iov_len = 1};
 	iod.iod_type = DAOS_IOD_ARRAY;
 	iod.iod_size = 1;
-	return put(s, &io, (int)n);
+	return bench_put(s->cont, &io, (int)n);
 }
 
 struct key_io {
@@ -169,7 +152,7 @@ put_key(struct scale *s, uint64_t n)
 		n = s->rng % s->conf->nr;
 	}
 	key_io(n, ++s->epoch, &k);
-	return put(s, &k.io, (int)n);
+	return bench_put(s->cont, &k.io, (int)n);
 }
 
 static int co_fn
